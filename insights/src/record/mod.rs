@@ -1,0 +1,23 @@
+//! What a record says: decoding, validation, the filter, and the bytes of its output.
+//!
+//! Owns the rules of a login (`Decoder`) and its rejections. It never counts, and knows neither Kafka nor Redis.
+
+mod reason;
+
+use smallvec::SmallVec;
+
+pub use self::reason::{Reason, Rejection};
+
+/// One valid login, as it is counted.
+#[derive(Clone, Debug)]
+pub struct Counted<'a> {
+    /// When, in milliseconds since 1970-01-01T00:00:00Z (whole seconds when the source's unit is seconds).
+    pub time_ms: i64,
+    /// Whether the filter lets it through.
+    pub processed: bool,
+    /// The value of each dimension in the specification's order: folded, `~unknown` where absent or empty, `~other`
+    /// where the value began with `~`.
+    pub dimensions: SmallVec<[&'a str; 8]>,
+    /// The value of each `unique` field in the specification's order, as it came; none where absent or empty.
+    pub unique: SmallVec<[Option<&'a str>; 4]>,
+}
