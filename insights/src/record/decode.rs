@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::filter;
 use super::plan::{Field, Plan};
 use super::reason::{Reason, Rejection};
-use super::scan::{Scanned, Span};
+use super::scan::{FIELD_BYTES_MAX, Scanned};
 use super::timestamp;
 use super::view::{Seen, View};
 use super::{Counted, Login};
@@ -23,15 +23,8 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scanned: Scanned,
-    folded: Folded,
-}
-
-/// Values of dimensions that folding changed.
-#[derive(Debug, Default)]
-struct Folded {
-    text: String,
-    /// The piece of `text` for each dimension; empty where the value stays as it is.
-    spans: Vec<Span>,
+    /// Room for a folded value of each dimension.
+    folded: Vec<String>,
 }
 
 impl Decoder {
@@ -60,33 +53,20 @@ impl Decoder {
                 field: Some(&plan.field(field).name),
             });
         }
-        let time_ms = validate(
-            View {
-                plan,
-                scanned: &scratch.scanned,
-                document,
-            },
-            kafka_timestamp_ms,
-        )?;
-        scratch.folded.fold(View {
-            plan,
-            scanned: &scratch.scanned,
-            document,
-        });
-
-        let scratch: &'a Scratch = scratch;
+        let Scratch { scanned, folded } = scratch;
+        folded.resize_with(plan.dimensions.len(), String::new);
         let view = View {
             plan,
-            scanned: &scratch.scanned,
+            scanned,
             document,
         };
         let counted = Counted {
-            time_ms,
+            time_ms: validate(view, kafka_timestamp_ms)?,
             processed: plan
                 .filter
                 .iter()
                 .all(|(field, test)| test.passes(view.seen(*field))),
-            dimensions: dimensions(view, &scratch.folded),
+            dimensions: dimensions(view, folded),
             unique: unique(view),
         };
         Ok(Login { counted, view })
@@ -104,22 +84,34 @@ fn read<'a>(plan: &Plan, scanned: &mut Scanned, value: &'a [u8]) -> Result<&'a s
 }
 
 /// Checks every field; the login's time in milliseconds since 1970-01-01T00:00:00Z.
-fn validate<'a>(view: View<'a>, kafka_timestamp_ms: i64) -> Result<i64, Rejection<'a>> {
-    let mut time_ms = 0;
+fn validate(view: View<'_>, kafka_timestamp_ms: i64) -> Result<i64, Rejection<'_>> {
+    let timestamp = view.plan.timestamp;
+    let moment = moment(view.plan, view.seen(timestamp), kafka_timestamp_ms);
+    let mut others = view
+        .scanned
+        .found
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| *place != timestamp);
+    if others.all(|(_, found)| found.is_good_text())
+        && let Ok(time_ms) = moment
+    {
+        return Ok(time_ms);
+    }
+    validate_each(view, moment)
+}
+
+/// The same, field by field, with what is known of the timestamp.
+fn validate_each<'a>(view: View<'a>, moment: Result<i64, Reason>) -> Result<i64, Rejection<'a>> {
+    let plan = view.plan;
     let mut worst: Option<Rejection<'a>> = None;
-    for (place, field) in view.plan.fields.iter().enumerate() {
-        let fault = if place == view.plan.timestamp {
-            match moment(view, view.seen(place), kafka_timestamp_ms) {
-                Ok(moment_ms) => {
-                    time_ms = moment_ms;
-                    None
-                }
-                Err(reason) => Some(reason),
-            }
+    for (place, field) in plan.fields.iter().enumerate() {
+        let reason = if place == plan.timestamp {
+            moment.err()
         } else {
             fault(field, view.seen(place))
         };
-        if let Some(reason) = fault
+        if let Some(reason) = reason
             && worst.is_none_or(|worst| reason < worst.reason)
         {
             worst = Some(Rejection {
@@ -128,7 +120,10 @@ fn validate<'a>(view: View<'a>, kafka_timestamp_ms: i64) -> Result<i64, Rejectio
             });
         }
     }
-    worst.map_or(Ok(time_ms), Err)
+    match worst {
+        Some(rejection) => Err(rejection),
+        None => Ok(moment.expect("the timestamp is one of the fields")),
+    }
 }
 
 /// What is wrong with a field other than the timestamp.
@@ -145,64 +140,49 @@ fn fault(field: &Field, seen: Seen<'_>) -> Option<Reason> {
 
 /// The moment that the timestamp field names, in milliseconds since 1970-01-01T00:00:00Z.
 #[inline]
-fn moment(view: View<'_>, seen: Seen<'_>, kafka_timestamp_ms: i64) -> Result<i64, Reason> {
+fn moment(plan: &Plan, seen: Seen<'_>, kafka_timestamp_ms: i64) -> Result<i64, Reason> {
     match seen {
         Seen::Absent => Err(Reason::MissingField),
         Seen::Boolean(_) | Seen::Composite(_) => Err(Reason::WrongType),
         Seen::Text("") => Err(Reason::EmptyField),
         Seen::Text(text) | Seen::Number(text) if text.len() > FIELD_BYTES_MAX => Err(Reason::FieldTooLong),
-        Seen::Text(text) | Seen::Number(text) => timestamp::parse(text, view.plan.unit, kafka_timestamp_ms),
-    }
-}
-
-impl Folded {
-    /// Folds the values of dimensions that folding changes.
-    fn fold(&mut self, view: View<'_>) {
-        self.text.clear();
-        self.spans.clear();
-        for (field, fold) in &view.plan.dimensions {
-            let start = self.text.len();
-            let text = view.seen(*field).text().unwrap_or_default();
-            match fold {
-                Fold::Lower if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                    self.text.push_str(text);
-                    self.text
-                        .get_mut(start..)
-                        .unwrap_or_default()
-                        .make_ascii_lowercase();
-                }
-                Fold::Upper if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
-                    self.text.push_str(text);
-                    self.text
-                        .get_mut(start..)
-                        .unwrap_or_default()
-                        .make_ascii_uppercase();
-                }
-                Fold::None | Fold::Lower | Fold::Upper => {}
-            }
-            self.spans.push(Span {
-                start,
-                end: self.text.len(),
-            });
-        }
+        Seen::Text(text) | Seen::Number(text) => timestamp::parse(text, plan.unit, kafka_timestamp_ms),
     }
 }
 
 /// The value of each dimension as it is counted.
-fn dimensions<'a>(view: View<'a>, folded: &'a Folded) -> SmallVec<[&'a str; 8]> {
+fn dimensions<'a>(view: View<'a>, folded: &'a mut [String]) -> SmallVec<[&'a str; 8]> {
     let mut values = SmallVec::new();
-    for ((field, _), span) in view.plan.dimensions.iter().zip(&folded.spans) {
-        let text = match span.of(&folded.text) {
-            "" => view.seen(*field).text().unwrap_or_default(),
-            changed => changed,
-        };
+    for ((field, fold), room) in view.plan.dimensions.iter().zip(folded) {
+        let text = view.seen(*field).text().unwrap_or_default();
         values.push(match text.as_bytes().first() {
             None => UNKNOWN,
             Some(b'~') => OTHER,
-            Some(_) => text,
+            Some(_) => folded_text(text, *fold, room),
         });
     }
     values
+}
+
+/// A dimension's value after folding; it moves to `room` when folding changes it.
+#[inline]
+fn folded_text<'a>(text: &'a str, fold: Fold, room: &'a mut String) -> &'a str {
+    let is_changed = match fold {
+        Fold::None => false,
+        Fold::Lower => text.bytes().any(|byte| byte.is_ascii_uppercase()),
+        Fold::Upper => text.bytes().any(|byte| byte.is_ascii_lowercase()),
+    };
+    if !is_changed {
+        return text;
+    }
+    room.clear();
+    room.push_str(text);
+    match fold {
+        Fold::Lower => room.make_ascii_lowercase(),
+        Fold::Upper => room.make_ascii_uppercase(),
+        Fold::None => {}
+    }
+    room
 }
 
 /// The value of each `unique` field.
@@ -213,9 +193,6 @@ fn unique(view: View<'_>) -> SmallVec<[Option<&str>; 4]> {
     }
     values
 }
-
-/// Longest text of a field that must be a string, in bytes of UTF-8.
-const FIELD_BYTES_MAX: usize = 256;
 
 /// What an absent or empty dimension counts as.
 const UNKNOWN: &str = "~unknown";

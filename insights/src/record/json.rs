@@ -53,10 +53,17 @@ pub(super) fn value(bytes: &[u8], at: usize, open: &mut Vec<bool>) -> Option<(Ki
 /// surrogates are legal here: they are no matter of the grammar.
 #[inline]
 pub(super) fn string(bytes: &[u8], at: usize) -> Option<(Kind, usize)> {
-    let mut at = end_of_run(bytes, at + 1);
-    if byte(bytes, at) == b'"' {
-        return Some((Kind::Plain, at + 1));
+    let end = end_of_run(bytes, at + 1);
+    match byte(bytes, end) {
+        b'"' => Some((Kind::Plain, end + 1)),
+        b'\\' => escaped_string(bytes, end),
+        _ => None,
     }
+}
+
+/// [`Kind::Escaped`], and the place behind the closing quote of the string whose first backslash is at `at`.
+#[cold]
+fn escaped_string(bytes: &[u8], mut at: usize) -> Option<(Kind, usize)> {
     while byte(bytes, at) == b'\\' {
         let behind = match byte(bytes, at + 1) {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at + 2,
@@ -167,38 +174,41 @@ fn literal(bytes: &[u8], at: usize, word: &[u8], kind: Kind) -> Option<(Kind, us
 /// The place behind one or more digits.
 #[inline]
 fn digits(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut end = at;
-    while byte(bytes, end).is_ascii_digit() {
-        end += 1;
-    }
-    (end > at).then_some(end)
+    let rest = bytes.get(at..)?;
+    let count = rest
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(rest.len());
+    (count > 0).then_some(at + count)
 }
 
 /// The first place from `at` on that holds a quote, a backslash or a control character, or the end. Eight bytes at a
 /// time: most of a record lies inside strings.
 #[inline]
-fn end_of_run(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGH_BITS;
-        let found = quotes | backslashes | controls;
+fn end_of_run(bytes: &[u8], start: usize) -> usize {
+    let rest = bytes.get(start..).unwrap_or_default();
+    let (words, tail) = rest.as_chunks::<8>();
+    let mut at = start;
+    for word in words {
+        let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    while !matches!(byte(bytes, at), 0..=0x1f | b'"' | b'\\') {
-        at += 1;
-    }
-    at
+    at + tail
+        .iter()
+        .position(|byte| matches!(byte, 0..=0x1f | b'"' | b'\\'))
+        .unwrap_or(tail.len())
 }
 
-/// Marks bytes that are zero. A borrow can mark a byte above a true one wrongly, never the lowest.
+/// Marks the lowest of eight bytes that is a quote, a backslash or a control character; marks above it may be wrong, as
+/// borrows go upwards. Flipping bit 1 puts the quote right behind the control characters, so that one subtraction finds both.
 #[inline]
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGH_BITS
+fn marks(word: u64) -> u64 {
+    let quotes_and_controls = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+    let backslashes = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    (quotes_and_controls | backslashes) & !word & HIGH_BITS
 }
 
 /// The number that four hex digits name.

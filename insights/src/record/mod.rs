@@ -11,6 +11,7 @@ mod number;
 mod plan;
 mod reason;
 mod scan;
+mod shape;
 mod text;
 mod timestamp;
 mod treatment;

@@ -134,16 +134,14 @@ impl<'a> Magnitude<'a> {
             .or(exponent.strip_prefix(b"+"))
             .unwrap_or(exponent);
         let digits = without_leading_zeros(unsigned);
-        if digits.len() > SMALL_EXPONENT_DIGITS {
+        if digits.len() > SMALL_INTEGER_DIGITS {
             return Self::Large {
                 negative,
                 exponent: Cow::Borrowed(digits),
                 shift,
             };
         }
-        let size = digits
-            .iter()
-            .fold(0, |size, digit| size * 10 + i64::from(digit - b'0'));
+        let size = small_integer(digits);
         Self::Small(shift + if negative { -size } else { size })
     }
 
@@ -189,6 +187,9 @@ impl<'a> Magnitude<'a> {
 
 /// Compares two integers of any length by their decimal digits, whatever zeros lead.
 pub(super) fn compare_integers(digits: &[u8], other: &[u8]) -> Ordering {
+    if digits.len().max(other.len()) <= SMALL_INTEGER_DIGITS {
+        return small_integer(digits).cmp(&small_integer(other));
+    }
     let (digits, other) = (without_leading_zeros(digits), without_leading_zeros(other));
     digits.len().cmp(&other.len()).then_with(|| digits.cmp(other))
 }
@@ -210,6 +211,12 @@ fn add(digits: &[u8], addend: i64) -> Vec<u8> {
     sum
 }
 
+fn small_integer(digits: &[u8]) -> i64 {
+    digits
+        .iter()
+        .fold(0, |integer, digit| integer * 10 + i64::from(digit - b'0'))
+}
+
 fn decimal_digit(value: i64) -> u8 {
     b'0' + u8::try_from(value).expect("a remainder by 10 is below 10")
 }
@@ -229,8 +236,8 @@ fn length(digits: &[u8]) -> i64 {
     i64::try_from(digits.len()).expect("no slice is longer than an i64 counts")
 }
 
-/// Up to here an exponent and the length of a record add up without overflow.
-const SMALL_EXPONENT_DIGITS: usize = 17;
+/// Up to here an integer is reckoned with as such: an exponent and the length of a record add up without overflow.
+const SMALL_INTEGER_DIGITS: usize = 17;
 
 #[cfg(test)]
 mod tests {

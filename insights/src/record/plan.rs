@@ -2,6 +2,8 @@
 //!
 //! It never sees a record.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hmac::{Hmac, KeyInit};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
@@ -15,6 +17,8 @@ use crate::spec::{Fold, OutputKey, PipelineSpec, TimestampUnit};
 /// What the decoder does with each record of a pipeline. Fields are named by their place in `fields`.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    /// Tells plans apart, so that what was learned under one is not used under another.
+    pub(super) id: u64,
     pub(super) record_bytes_max: usize,
     pub(super) unit: TimestampUnit,
     /// All configured fields, in the order in which they are blamed.
@@ -115,6 +119,7 @@ impl Plan {
 
     fn with_fields(spec: &PipelineSpec) -> Self {
         Self {
+            id: PLANS.fetch_add(1, Ordering::Relaxed),
             record_bytes_max: spec.source.max_record_bytes,
             unit: spec.source.timestamp_unit,
             fields: Vec::new(),
@@ -221,6 +226,9 @@ fn bucket(name: &[u8]) -> usize {
     let last = usize::from(name.last().copied().unwrap_or(0));
     (name.len() * 5 + first * 3 + last) % BUCKETS
 }
+
+/// The id of the next plan; 0 is none's.
+static PLANS: AtomicU64 = AtomicU64::new(1);
 
 const BUCKETS: usize = 64;
 

@@ -5,6 +5,7 @@
 use super::json::{self, Kind, byte, skip_space};
 use super::plan::Plan;
 use super::reason::Reason;
+use super::shape::{Head, Shape};
 use super::text;
 use super::treatment::Treatment;
 
@@ -23,6 +24,7 @@ pub(super) struct Scanned {
     pub(super) keeps_any: bool,
     /// The end of the last member's value, dropped or not.
     pub(super) members_end: usize,
+    shape: Shape,
     name: String,
     open: Vec<bool>,
 }
@@ -34,8 +36,17 @@ pub(super) struct Found {
     pub(super) kind: Option<Kind>,
     /// Its value, a string's quotes included.
     pub(super) value: Span,
-    /// The text of an escaped string, within [`Scanned::unescaped`].
-    pub(super) unescaped: Span,
+    /// What a string says, within the document or, when it was escaped, within [`Scanned::unescaped`]; of other values the
+    /// same as `value`.
+    pub(super) text: Span,
+}
+
+impl Found {
+    /// Whether it is a string that is good for every part that a field can play.
+    #[inline]
+    pub(super) fn is_good_text(&self) -> bool {
+        self.kind == Some(Kind::Plain) && (1..=FIELD_BYTES_MAX).contains(&(self.text.end - self.text.start))
+    }
 }
 
 /// A piece of a text, by its bytes.
@@ -55,7 +66,7 @@ impl Span {
 
     /// The same without the first and the last byte.
     #[inline]
-    pub(super) fn inside_quotes(self) -> Self {
+    fn inside_quotes(self) -> Self {
         Self {
             start: self.start + 1,
             end: self.end - 1,
@@ -78,10 +89,7 @@ impl Scanned {
                 Reason::NotJson
             });
         }
-        let mut at = skip_space(bytes, start + 1);
-        if byte(bytes, at) != b'}' {
-            at = self.members(plan, document, at).ok_or(Reason::NotJson)?;
-        }
+        let at = self.members(plan, document, start + 1).ok_or(Reason::NotJson)?;
         if skip_space(bytes, at + 1) == bytes.len() {
             Ok(())
         } else {
@@ -90,6 +98,7 @@ impl Scanned {
     }
 
     fn reset(&mut self, plan: &Plan) {
+        self.shape.belong_to(plan.id);
         self.found.resize(plan.fields.len(), Found::default());
         for found in &mut self.found {
             found.kind = None;
@@ -101,45 +110,80 @@ impl Scanned {
         self.members_end = 0;
     }
 
-    /// Reads the members from the first one's name on; the place of the closing brace.
-    fn members(&mut self, plan: &Plan, document: &str, first: usize) -> Option<usize> {
+    /// Reads the members that begin behind the opening brace; the place of the closing one.
+    fn members(&mut self, plan: &Plan, document: &str, behind_brace: usize) -> Option<usize> {
         let bytes = document.as_bytes();
-        let mut at = first;
+        let mut at = skip_space(bytes, behind_brace);
+        if byte(bytes, at) == b'}' {
+            return Some(at);
+        }
+        let mut number = 0;
         loop {
-            let name_start = at;
-            if byte(bytes, at) != b'"' {
-                return None;
-            }
-            let (name_kind, name_end) = json::string(bytes, at)?;
-            let name = Span {
-                start: name_start,
-                end: name_end,
-            }
-            .inside_quotes();
-            let field = self.field(plan, name.of(document), name_kind);
-            at = skip_space(bytes, name_end);
-            if byte(bytes, at) != b':' {
-                return None;
-            }
-            let start = skip_space(bytes, at + 1);
-            let (kind, end) = json::value(bytes, start, &mut self.open)?;
-            let value = Span { start, end };
-            if let Some(field) = field {
-                self.note(field, kind, value, document)?;
+            let head = match self.shape.recall(bytes, at, number) {
+                Some(head) => head,
+                None => self.head(plan, document, at, number)?,
+            };
+            // Most values are strings: they are read here, all others by a call.
+            let (kind, end) = match byte(bytes, head.value_start) {
+                b'"' => json::string(bytes, head.value_start)?,
+                _ => json::value(bytes, head.value_start, &mut self.open)?,
+            };
+            if let Some(field) = head.field {
+                self.note(
+                    field,
+                    kind,
+                    Span {
+                        start: head.value_start,
+                        end,
+                    },
+                    document,
+                )?;
             }
             if plan.drops_any {
-                let is_dropped =
-                    field.is_some_and(|field| matches!(plan.field(field).treatment, Treatment::Drop));
-                self.keep_or_drop(is_dropped, name_start, end);
+                let is_dropped = head
+                    .field
+                    .is_some_and(|field| matches!(plan.field(field).treatment, Treatment::Drop));
+                self.keep_or_drop(is_dropped, head.name_start, end);
             }
             self.members_end = end;
             at = skip_space(bytes, end);
             match byte(bytes, at) {
-                b',' => at = skip_space(bytes, at + 1),
+                b',' => number += 1,
                 b'}' => return Some(at),
                 _ => return None,
             }
         }
+    }
+
+    /// Reads what stands before a value: the comma, which only the first member lacks, the name and the colon.
+    fn head(&mut self, plan: &Plan, document: &str, at: usize, number: usize) -> Option<Head> {
+        let bytes = document.as_bytes();
+        let name_start = if number == 0 {
+            at
+        } else {
+            skip_space(bytes, at + 1)
+        };
+        if byte(bytes, name_start) != b'"' {
+            return None;
+        }
+        let (name_kind, name_end) = json::string(bytes, name_start)?;
+        let name = Span {
+            start: name_start,
+            end: name_end,
+        }
+        .inside_quotes();
+        let field = self.field(plan, name.of(document), name_kind);
+        let colon = skip_space(bytes, name_end);
+        if byte(bytes, colon) != b':' {
+            return None;
+        }
+        let head = Head {
+            field,
+            name_start,
+            value_start: skip_space(bytes, colon + 1),
+        };
+        self.shape.learn(bytes, at, number, head);
+        Some(head)
     }
 
     /// The configured field that a name means. One with a lone surrogate means none.
@@ -156,13 +200,17 @@ impl Scanned {
     /// Notes where a field stands; none when its text holds a lone surrogate.
     #[inline]
     fn note(&mut self, field: usize, kind: Kind, value: Span, document: &str) -> Option<()> {
-        let start = self.unescaped.len();
-        if kind == Kind::Escaped {
-            text::unescape(value.inside_quotes().of(document), &mut self.unescaped).ok()?;
-        }
-        let unescaped = Span {
-            start,
-            end: self.unescaped.len(),
+        let text = match kind {
+            Kind::Plain => value.inside_quotes(),
+            Kind::Escaped => {
+                let start = self.unescaped.len();
+                text::unescape(value.inside_quotes().of(document), &mut self.unescaped).ok()?;
+                Span {
+                    start,
+                    end: self.unescaped.len(),
+                }
+            }
+            _ => value,
         };
         let found = self
             .found
@@ -174,7 +222,7 @@ impl Scanned {
         *found = Found {
             kind: Some(kind),
             value,
-            unescaped,
+            text,
         };
         Some(())
     }
@@ -204,3 +252,6 @@ impl Scanned {
         }
     }
 }
+
+/// Longest text of a field that must be a string, in bytes of UTF-8.
+pub(super) const FIELD_BYTES_MAX: usize = 256;

@@ -19,14 +19,20 @@ impl<'a> Version<'a> {
     /// Reads a text that is one version and nothing else.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
-        let end = bytes
-            .iter()
-            .position(|byte| !matches!(byte, b'0'..=b'9' | b'.'))
-            .unwrap_or(bytes.len());
-        let (numbers, rest) = bytes.split_at(end);
-        if between_dots(numbers).any(<[u8]>::is_empty) {
+        let mut end = 0;
+        let mut part_is_empty = true;
+        for byte in bytes {
+            match byte {
+                b'0'..=b'9' => part_is_empty = false,
+                b'.' if !part_is_empty => part_is_empty = true,
+                _ => break,
+            }
+            end += 1;
+        }
+        if part_is_empty {
             return None;
         }
+        let (numbers, rest) = bytes.split_at(end);
         let (pre_release, rest) = match rest.strip_prefix(b"-") {
             Some(rest) => {
                 let end = rest.iter().position(|byte| *byte == b'+').unwrap_or(rest.len());

@@ -54,16 +54,25 @@ impl<'a> View<'a> {
     #[inline]
     pub(super) fn seen(&self, field: usize) -> Seen<'a> {
         let found = self.found(field);
+        if found.kind == Some(Kind::Plain) {
+            return Seen::Text(found.text.of(self.document));
+        }
+        self.seen_otherwise(field)
+    }
+
+    /// The same for what is no plain string, as by far the most fields are: kept out of the way of those.
+    fn seen_otherwise(&self, field: usize) -> Seen<'a> {
+        let found = self.found(field);
         match found.kind {
             None | Some(Kind::Null) => match &self.plan.field(field).default {
                 Some(default) => Seen::Text(&default.text),
                 None => Seen::Absent,
             },
-            Some(Kind::Plain) => Seen::Text(found.value.inside_quotes().of(self.document)),
-            Some(Kind::Escaped) => Seen::Text(found.unescaped.of(&self.scanned.unescaped)),
-            Some(Kind::Number) => Seen::Number(found.value.of(self.document)),
-            Some(Kind::Boolean) => Seen::Boolean(found.value.of(self.document)),
-            Some(Kind::Composite) => Seen::Composite(found.value.of(self.document)),
+            Some(Kind::Plain) => Seen::Text(found.text.of(self.document)),
+            Some(Kind::Escaped) => Seen::Text(found.text.of(&self.scanned.unescaped)),
+            Some(Kind::Number) => Seen::Number(found.text.of(self.document)),
+            Some(Kind::Boolean) => Seen::Boolean(found.text.of(self.document)),
+            Some(Kind::Composite) => Seen::Composite(found.text.of(self.document)),
         }
     }
 
