@@ -76,8 +76,8 @@ fn round(decoder: &Decoder, records: &[String]) -> u32 {
     let mut out = Vec::new();
     let mut processed = 0;
     for record in records {
-        let login = decoder.decode(&mut scratch, Some(record.as_bytes()), KAFKA_TIMESTAMP_MS);
-        let login = black_box(login).expect("every record is a login");
+        let result = decoder.decode(&mut scratch, Some(record.as_bytes()), KAFKA_TIMESTAMP_MS);
+        let login = black_box(&result).as_ref().expect("every record is a login");
         if login.counted.processed {
             out.clear();
             login.write_output(&mut out);

@@ -186,20 +186,16 @@ fn digits(bytes: &[u8], at: usize) -> Option<usize> {
 /// time: most of a record lies inside strings.
 #[inline]
 fn end_of_run(bytes: &[u8], start: usize) -> usize {
-    let rest = bytes.get(start..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
-    let mut at = start;
-    for word in words {
+    let mut rest = bytes.get(start..).unwrap_or_default();
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let found = marks(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+            return bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
         }
-        at += 8;
+        rest = behind;
     }
-    at + tail
-        .iter()
-        .position(|byte| matches!(byte, 0..=0x1f | b'"' | b'\\'))
-        .unwrap_or(tail.len())
+    let ends = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+    bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 /// Marks the lowest of eight bytes that is a quote, a backslash or a control character; marks above it may be wrong, as

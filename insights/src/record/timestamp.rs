@@ -64,19 +64,17 @@ fn digit(value: u64) -> u8 {
 
 /// An integer that is short enough to need no exact arithmetic.
 fn short_integer(text: &str) -> Option<i64> {
-    let digits = text.as_bytes();
-    let is_plain = matches!(digits.first(), Some(b'1'..=b'9')) && digits.len() <= DIGITS_MAX.into();
+    let mut is_plain = !text.starts_with('0') && (1..=usize::from(DIGITS_MAX)).contains(&text.len());
     if !is_plain {
         return None;
     }
     let mut integer = 0;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        integer = integer * 10 + i64::from(digit - b'0');
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        is_plain &= digit <= 9;
+        integer = integer * 10 + i64::from(digit);
     }
-    Some(integer)
+    is_plain.then_some(integer)
 }
 
 /// Year, month and day of a number of days since 1970-01-01, by Howard Hinnant's `civil_from_days`: years begin in March, so

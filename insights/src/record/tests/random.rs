@@ -241,4 +241,46 @@ proptest! {
         let key = output_and_key(&spec, &format!("{{\"k\":{quoted},\"timestamp\":1700000000}}")).1;
         prop_assert_eq!(key.as_deref(), Some(text.as_bytes()));
     }
+
+    #[test]
+    fn what_was_decoded_before_makes_no_difference(
+        documents in prop::collection::vec(
+            (prop::sample::subsequence(PIECES.to_vec(), 1..PIECES.len()).prop_shuffle(), prop::sample::select(vec![",", " ,", ", "])),
+            1..12,
+        ),
+    ) {
+        // Two plans that mean different fields by one name, and one scratch for all.
+        let mut other = bare_spec();
+        other.source.fields.timestamp = "b".into();
+        other.source.required = strings(&["b"]);
+        other.output.drop = strings(&["a"]);
+        let decoders = [Decoder::new(&bare_spec()).unwrap(), Decoder::new(&other).unwrap()];
+        let mut used = Scratch::default();
+        for (number, (pieces, comma)) in documents.iter().enumerate() {
+            let document = format!("{{{}}}", pieces.join(comma));
+            let decoder = &decoders[number % 2];
+            let decode = |scratch: &mut Scratch| {
+                let mut out = Vec::new();
+                match decoder.decode(scratch, Some(document.as_bytes()), -1) {
+                    Ok(login) => login.write_output(&mut out),
+                    Err(rejection) => out.extend_from_slice(format!("{rejection:?}").as_bytes()),
+                }
+                String::from_utf8(out).unwrap()
+            };
+            prop_assert_eq!(decode(&mut used), decode(&mut Scratch::default()), "{}", document);
+        }
+    }
 }
+
+/// Members and near misses of members, some of which repeat a name.
+const PIECES: [&str; 9] = [
+    "\"timestamp\":1700000000",
+    "\"timestamp\": 1700000001",
+    "\"timestamp\" :1700000002 ",
+    "\"a\":1",
+    "\"a\":  {}",
+    " \"b\":1700000003",
+    "\"b\":[1]",
+    "\"\\u0062\":1700000004",
+    "\"c\"\t:null",
+];
