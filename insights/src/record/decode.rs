@@ -60,31 +60,16 @@ impl Decoder {
             scanned,
             document,
         };
-        // Made in place: the values are pushed where the caller finds them, not moved there.
-        let mut login = Login {
-            counted: Counted::of(validate(view, kafka_timestamp_ms)?),
-            view,
+        let counted = Counted {
+            time_ms: validate(view, kafka_timestamp_ms)?,
+            processed: plan
+                .filter
+                .iter()
+                .all(|(field, test)| test.passes(view.seen(*field))),
+            dimensions: dimensions(view, folded),
+            unique: unique(view),
         };
-        login.counted.processed = plan
-            .filter
-            .iter()
-            .all(|(field, test)| test.passes(view.seen(*field)));
-        push_dimensions(view, folded, &mut login.counted.dimensions);
-        push_unique(view, &mut login.counted.unique);
-        Ok(login)
-    }
-}
-
-impl Counted<'_> {
-    /// A login of which only the time is known yet.
-    #[inline]
-    fn of(time_ms: i64) -> Self {
-        Self {
-            time_ms,
-            processed: false,
-            dimensions: SmallVec::new(),
-            unique: SmallVec::new(),
-        }
+        Ok(Login { counted, view })
     }
 }
 
@@ -165,8 +150,9 @@ fn moment(plan: &Plan, seen: Seen<'_>, kafka_timestamp_ms: i64) -> Result<i64, R
     }
 }
 
-/// Adds the value of each dimension as it is counted.
-fn push_dimensions<'a>(view: View<'a>, folded: &'a mut [String], values: &mut SmallVec<[&'a str; 8]>) {
+/// The value of each dimension as it is counted.
+fn dimensions<'a>(view: View<'a>, folded: &'a mut [String]) -> SmallVec<[&'a str; 8]> {
+    let mut values = SmallVec::new();
     for ((field, fold), room) in view.plan.dimensions.iter().zip(folded) {
         let text = view.seen(*field).text().unwrap_or_default();
         values.push(match text.as_bytes().first() {
@@ -175,6 +161,7 @@ fn push_dimensions<'a>(view: View<'a>, folded: &'a mut [String], values: &mut Sm
             Some(_) => folded_text(text, *fold, room),
         });
     }
+    values
 }
 
 /// A dimension's value after folding; it moves to `room` when folding changes it.
@@ -198,11 +185,13 @@ fn folded_text<'a>(text: &'a str, fold: Fold, room: &'a mut String) -> &'a str {
     room
 }
 
-/// Adds the value of each `unique` field.
-fn push_unique<'a>(view: View<'a>, values: &mut SmallVec<[Option<&'a str>; 4]>) {
+/// The value of each `unique` field.
+fn unique(view: View<'_>) -> SmallVec<[Option<&str>; 4]> {
+    let mut values = SmallVec::new();
     for field in &view.plan.unique {
         values.push(view.seen(*field).text().filter(|text| !text.is_empty()));
     }
+    values
 }
 
 /// What an absent or empty dimension counts as.
