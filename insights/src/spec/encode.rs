@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
+use super::duration::format_duration;
 use super::filter::OPERATORS;
 use super::model::{
     Dimension, Fold, Insights, Kafka, Output, OutputKey, PipelineSpec, Requirement, Sasl, Source, StartFrom,
     TimestampUnit, Tls,
 };
 use super::properties;
-use super::section::format_duration;
 use super::settings::{FOLDS, START_FROM, TIMESTAMP_UNITS};
 use super::tree::{Content, Entry, Node};
 
@@ -37,10 +37,7 @@ pub(super) fn connections(spec: &PipelineSpec, redis_url: String) -> Vec<(&'stat
             sasl.as_ref()
                 .map_or_else(|| Node::mapping(Vec::new()), encode_sasl),
         ),
-        (
-            "properties",
-            texts_by_name(properties, |name| properties::is_secret(name)),
-        ),
+        ("properties", texts_by_name(properties, properties::is_secret)),
     ]);
     vec![
         ("kafka", kafka),
@@ -95,7 +92,7 @@ fn encode_tls(tls: &Tls) -> Node {
             entries.push((key, Node::quoted(path.to_string_lossy())));
         }
     }
-    entries.push(("hostnameVerification", Node::plain(tls.hostname_verification)));
+    entries.push(("hostnameVerification", Node::plain(&tls.hostname_verification)));
     Node::mapping(entries)
 }
 
@@ -120,7 +117,7 @@ fn source(source: &Source) -> Node {
             "timestampUnit",
             Node::quoted(timestamp_unit(source.timestamp_unit)),
         ),
-        ("maxRecordBytes", Node::plain(source.max_record_bytes)),
+        ("maxRecordBytes", Node::plain(&source.max_record_bytes)),
         ("fields", fields),
         ("required", texts(&source.required)),
         ("defaults", texts_by_name(&source.defaults, |_| false)),
@@ -162,7 +159,7 @@ fn insights(insights: &Insights, secret: &dyn Fn(&SecretString) -> String) -> Ve
         ("unique", texts(&insights.unique)),
         ("hashKey", Node::quoted(secret(&insights.hash_key))),
         ("timeZone", Node::quoted(insights.time_zone.name())),
-        ("maxValues", Node::plain(insights.max_values)),
+        ("maxValues", Node::plain(&insights.max_values)),
     ]
 }
 
@@ -191,7 +188,7 @@ fn texts_by_name(texts: &BTreeMap<String, String>, is_secret: impl Fn(&str) -> b
     Node::new(Content::Mapping(entries))
 }
 
-fn word<T: PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
+fn word<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
     words
         .iter()
         .find(|(_, known)| *known == value)

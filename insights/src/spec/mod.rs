@@ -3,10 +3,10 @@
 //! Owns the settings, their defaults and what may change between revisions. It never opens a connection or a file, and
 //! never compiles the filter: `record` does that.
 //!
-//! The way of a file: [`tree`] parses it, [`substitute`] fills in `${…}`, [`settings`] decodes it with the help of
-//! [`section`], [`validate`] checks what one value alone cannot tell. The way back is [`encode`]'s tree, printed by
-//! [`yaml`] and by [`text`].
+//! The way of a file: `tree` parses it, `substitute` fills in `${…}`, `settings` decodes it with the help of `section`,
+//! `validate` checks what one value alone cannot tell. The way back is `encode`'s tree, printed by `text` and `yaml`.
 
+mod duration;
 mod encode;
 mod error;
 mod filter;
@@ -31,6 +31,8 @@ mod tests;
 use std::io;
 use std::path::Path;
 
+use secrecy::{ExposeSecret, SecretString};
+
 pub use self::error::{Errors, Mistake};
 pub use self::identity::{Difference, Identity};
 pub use self::model::{
@@ -49,7 +51,7 @@ pub struct Overrides {
     /// `kafka.brokers`.
     pub brokers: Option<Vec<String>>,
     /// `redis.url`; may hold a password.
-    pub redis: Option<secrecy::SecretString>,
+    pub redis: Option<SecretString>,
     /// `pipeline`.
     pub pipeline: Option<String>,
 }
@@ -79,10 +81,8 @@ pub fn read(text: &str, overrides: &Overrides, sources: &Sources<'_>) -> Result<
 impl Overrides {
     /// Replaces the file's settings, before anything looks at them: what they held is of no interest any more.
     fn put_into(&self, root: &mut Node) {
-        use secrecy::ExposeSecret;
-
         if let Some(brokers) = &self.brokers {
-            let list = brokers.iter().map(|broker| Node::given(broker)).collect();
+            let list = brokers.iter().map(Node::given).collect();
             root.put(&["kafka", "brokers"], Node::sequence(list));
         }
         if let Some(url) = &self.redis {

@@ -67,7 +67,7 @@ pub(super) fn network_mistake(text: &str) -> Option<String> {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
         IpAddr::V6(address) => (address.to_bits(), 128),
     };
-    let Some(prefix) = prefix else { return None };
+    let prefix = prefix?;
     let is_number =
         !prefix.is_empty() && prefix.len() <= 3 && prefix.bytes().all(|byte| byte.is_ascii_digit());
     let length = match prefix.parse::<u32>() {

@@ -135,10 +135,8 @@ impl fmt::Display for RedisUrl {
         }
         for (index, (host, port)) in self.hosts.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            match host.contains(':') {
-                true => write!(formatter, "{separator}[{host}]:{port}")?,
-                false => write!(formatter, "{separator}{host}:{port}")?,
-            }
+            let (opening, closing) = if host.contains(':') { ("[", "]") } else { ("", "") };
+            write!(formatter, "{separator}{opening}{host}{closing}:{port}")?;
         }
         match &self.master {
             Some(master) => write!(formatter, "/{}", percent_encode(master)),
@@ -182,21 +180,14 @@ fn percent_decode(text: &str) -> Result<String, Error> {
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
         let escaped = match (first, behind) {
-            (b'%', [high, low, behind @ ..]) => hex_digit(*high)
-                .zip(hex_digit(*low))
-                .map(|digits| (digits, behind)),
+            (b'%', [high, low, behind @ ..]) => hex_digit(*high).zip(hex_digit(*low)).zip(Some(behind)),
             _ => None,
         };
-        match escaped {
-            Some(((high, low), behind)) => {
-                decoded.push(high * 16 + low);
-                rest = behind;
-            }
-            None => {
-                decoded.push(*first);
-                rest = behind;
-            }
-        }
+        let (byte, behind) = escaped.map_or((*first, behind), |((high, low), behind)| {
+            (high * 16 + low, behind)
+        });
+        decoded.push(byte);
+        rest = behind;
     }
     String::from_utf8(decoded).map_err(|_| Error::Encoding)
 }

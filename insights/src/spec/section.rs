@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::duration::{format_duration, parse_duration};
 use super::error::Mistakes;
 use super::scalar::Scalar;
 use super::suggest::closest;
@@ -323,28 +324,6 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A duration as it is written in the file.
-pub(super) fn format_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    let (unit_ms, unit) = UNITS
-        .into_iter()
-        .rev()
-        .find(|(unit_ms, _)| ms % u128::from(*unit_ms) == 0)
-        .unwrap_or((1, "ms"));
-    format!("{}{unit}", ms / u128::from(unit_ms))
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let unit = text.strip_prefix(digits)?;
-    let (unit_ms, _) = UNITS.into_iter().find(|(_, name)| *name == unit)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().unwrap_or(u64::MAX);
-    Some(Duration::from_millis(number.saturating_mul(unit_ms)))
-}
-
 fn one_of<T>(choices: &[(&str, T)]) -> String {
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     format!("one of {}", words.join(", "))
@@ -352,45 +331,3 @@ fn one_of<T>(choices: &[(&str, T)]) -> String {
 
 /// What is wrong with the empty name of a field.
 pub(super) const EMPTY_FIELD: &str = "is empty, name a field";
-
-const UNITS: [(u64, &str); 4] = [(1, "ms"), (1000, "s"), (60_000, "m"), (3_600_000, "h")];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_whole_numbers_with_a_unit() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("1s", 1000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-            ("007s", 7000),
-        ] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
-        }
-        for text in [
-            "", "1", "s", "1.5s", "-1s", "1 s", "1d", "1S", "1sec", "+1s", "1e3ms",
-        ] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        assert_eq!(
-            parse_duration(&format!("{}h", "9".repeat(40))),
-            Some(Duration::from_millis(u64::MAX))
-        );
-    }
-
-    #[test]
-    fn a_duration_is_written_in_its_largest_unit() {
-        for (ms, text) in [
-            (100, "100ms"),
-            (1500, "1500ms"),
-            (1000, "1s"),
-            (60_000, "1m"),
-            (7_200_000, "2h"),
-        ] {
-            assert_eq!(format_duration(Duration::from_millis(ms)), text);
-        }
-    }
-}

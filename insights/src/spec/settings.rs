@@ -345,7 +345,7 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// Each publication reads what all partitions have changed.
 const PUBLISH_EVERY_MIN: Duration = Duration::from_millis(100);
 
-const PUBLISH_EVERY_MAX: Duration = Duration::from_secs(86_400);
+const PUBLISH_EVERY_MAX: Duration = Duration::from_hours(24);
 
 const MECHANISMS: [(&str, &str); 3] = [
     ("PLAIN", "PLAIN"),

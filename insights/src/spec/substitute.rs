@@ -22,20 +22,16 @@ pub(super) fn shield(text: &str) -> String {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("${") {
         shielded.push_str(before);
-        let reference = behind
+        let name = behind
             .split_once('}')
-            .filter(|(name, _)| is_name(name) || is_file(name));
-        match reference {
-            Some((name, behind)) => {
-                shielded.extend(['$', OPENING]);
-                shielded.push_str(name);
-                shielded.push(CLOSING);
-                rest = behind;
-            }
-            None => {
-                shielded.push_str("${");
-                rest = behind;
-            }
+            .map(|(name, _)| name)
+            .filter(|name| is_name(name) || is_file(name));
+        if let Some(name) = name {
+            shielded.extend(["$", OPENING, name, CLOSING]);
+            rest = behind.get(name.len() + 1..).unwrap_or_default();
+        } else {
+            shielded.push_str("${");
+            rest = behind;
         }
     }
     shielded.push_str(rest);
@@ -48,8 +44,8 @@ pub(super) fn unshield(text: &str) -> String {
 }
 
 /// Whether a character is one of those that [`shield`] needs for itself.
-pub(super) const fn is_shield(character: char) -> bool {
-    matches!(character, OPENING | CLOSING)
+pub(super) fn is_shield(character: char) -> bool {
+    OPENING.contains(character) || CLOSING.contains(character)
 }
 
 /// Text that reads back as itself.
@@ -142,8 +138,8 @@ pub(super) fn read_file(path: &str, sources: &Sources<'_>) -> Result<String, Str
 }
 
 /// Unicode keeps these two for a program's internal use: no text has them.
-const OPENING: char = '\u{fdd0}';
-const CLOSING: char = '\u{fdd1}';
+const OPENING: &str = "\u{fdd0}";
+const CLOSING: &str = "\u{fdd1}";
 
 #[cfg(test)]
 mod tests {

@@ -133,11 +133,8 @@ fn fingerprint(secret: &SecretString) -> String {
         return String::new();
     }
     let digest = Sha256::digest(secret.expose_secret().as_bytes());
-    let mut text = "sha256:".to_owned();
-    for byte in digest.iter().take(8) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    let bytes: Vec<String> = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{}", bytes.concat())
 }
 
 /// JSON without white space, with sorted keys.
@@ -177,7 +174,7 @@ fn write_json(node: &Node, json: &mut String) {
 
 fn from_json(value: &Value) -> Node {
     match value {
-        Value::Null => Node::plain("null"),
+        Value::Null => Node::plain(&"null"),
         Value::Bool(value) => Node::plain(value),
         Value::Number(value) => Node::plain(value),
         Value::String(text) => Node::quoted(text),

@@ -6,6 +6,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::error::{Mistake, Mistakes};
+use super::scalar::Scalar;
 use super::substitute::{is_shield, shield, unshield};
 
 /// A value of the tree.
@@ -69,7 +70,7 @@ impl Node {
         Self { line: None, content }
     }
 
-    pub(super) fn plain(text: impl ToString) -> Self {
+    pub(super) fn plain(text: &impl ToString) -> Self {
         Self::new(Content::Scalar(text.to_string(), Style::Plain))
     }
 
@@ -96,7 +97,6 @@ impl Node {
 
     /// Whether it is written as nothing, `~` or `null`.
     pub(super) fn is_null(&self) -> bool {
-        use super::scalar::Scalar;
         matches!(&self.content, Content::Scalar(text, Style::Plain) if Scalar::resolve(text) == Scalar::Null)
     }
 
@@ -113,18 +113,17 @@ impl Node {
         let Content::Mapping(entries) = &mut self.content else {
             return;
         };
-        match entries.iter_mut().find(|entry| entry.key == *key) {
-            Some(entry) => entry.value.put(rest, value),
-            None => {
-                let mut child = Self::plain("");
-                child.put(rest, value);
-                entries.push(Entry {
-                    line: None,
-                    key: (*key).to_owned(),
-                    value: child,
-                });
-            }
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+            entry.value.put(rest, value);
+            return;
         }
+        let mut child = Self::plain(&"");
+        child.put(rest, value);
+        entries.push(Entry {
+            line: None,
+            key: (*key).to_owned(),
+            value: child,
+        });
     }
 }
 

@@ -16,7 +16,7 @@ impl PipelineSpec {
     /// All effective settings as a configuration file, with `***` for each secret.
     pub fn to_yaml(&self) -> String {
         let mut entries = vec![
-            ("revision", Node::plain(self.revision)),
+            ("revision", Node::plain(&self.revision)),
             ("pipeline", Node::quoted(&self.pipeline)),
         ];
         entries.extend(encode::connections(self, redacted_url(&self.redis.url)));
@@ -47,7 +47,7 @@ fn redacted_url(url: &SecretString) -> String {
 fn write_block(entries: &[Entry], depth: usize, yaml: &mut String) {
     let indent = "  ".repeat(depth);
     for Entry { key, value, .. } in entries {
-        yaml.push_str(&format!("{indent}{}:", scalar(key, Style::Quoted)));
+        yaml.extend([&indent, &scalar(key, Style::Quoted), ":"]);
         match &value.content {
             Content::Mapping(inner) if !inner.is_empty() => {
                 yaml.push('\n');
@@ -64,10 +64,10 @@ fn write_block(entries: &[Entry], depth: usize, yaml: &mut String) {
             {
                 yaml.push('\n');
                 for item in items {
-                    yaml.push_str(&format!("{indent}- {}\n", flow(item)));
+                    yaml.extend([&indent, "- ", &flow(item), "\n"]);
                 }
             }
-            _ => yaml.push_str(&format!(" {}\n", flow(value))),
+            _ => yaml.extend([" ", &flow(value), "\n"]),
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use secrecy::ExposeSecret;
-
 use super::*;
 
 /// Reads an empty file.
@@ -36,6 +34,7 @@ fn read_with(text: &str, overrides: &Overrides) -> Result<PipelineSpec, Errors> 
 }
 
 mod mistakes;
+mod noise;
 mod texts;
 
 #[test]
