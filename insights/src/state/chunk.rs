@@ -24,7 +24,7 @@ impl TableHead {
     pub(crate) fn put(&self, bytes: &mut Vec<u8>) {
         codec::put_text(bytes, &self.id);
         self.other.put(bytes);
-        bytes.push(self.chunks.len().trailing_zeros() as u8);
+        codec::put_number(bytes, u64::from(self.chunks.len().trailing_zeros()));
         for version in &self.chunks {
             codec::put_version(bytes, *version);
         }
@@ -33,10 +33,7 @@ impl TableHead {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let id = reader.text()?.to_owned();
         let other = Counts::read(reader)?;
-        let bits = u32::from(reader.byte()?);
-        if bits > CHUNKS_MAX.trailing_zeros() {
-            return Err(Malformed::OutOfRange);
-        }
+        let bits = reader.number_below(CHUNKS_MAX.trailing_zeros() as usize + 1)?;
         let chunks = (0..1_usize << bits)
             .map(|_| reader.version())
             .collect::<Result<_, _>>()?;
@@ -227,8 +224,8 @@ mod tests {
         fn registers_come_back_as_they_went(filled in 0..=1024_usize, seed: u64) {
             let mut registers = vec![0; REGISTERS_PER_CHUNK];
             for step in 0..filled {
-                let index = xxhash_rust::xxh3::xxh3_64_with_seed(&step.to_le_bytes(), seed);
-                registers[index as usize % 1024] = (index >> 40) as u8 % (REGISTER_MAX + 1);
+                let [low, high, value, ..] = xxhash_rust::xxh3::xxh3_64_with_seed(&step.to_le_bytes(), seed).to_le_bytes();
+                registers[usize::from(u16::from_le_bytes([low, high])) % 1024] = value % (REGISTER_MAX + 1);
             }
             let bytes = encode_registers(9, &registers);
             prop_assert!(bytes.len() <= 3 + DENSE_BYTES);

@@ -2,7 +2,6 @@
 //!
 //! Owns which days are kept and which are let go, a function of the log alone. It never looks into a day.
 
-use super::part::Scope;
 use crate::time::Day;
 
 /// The newest days, at most a fixed number of them.
@@ -178,10 +177,3 @@ impl<T> KeptDays<T> {
 
 /// A day is stored but not loaded.
 pub(super) struct NotLoaded;
-
-impl NotLoaded {
-    /// The error that names the day.
-    pub(super) fn at(self, scope: Scope) -> super::Error {
-        super::Error::NotLoaded { scope }
-    }
-}

@@ -31,7 +31,7 @@ use siphasher::sip::SipHasher13;
 
 use self::day::DayState;
 use self::distinct::{DistinctState, Sketch};
-use self::kept::KeptDays;
+use self::kept::{KeptDays, NotLoaded};
 use self::table::{Table, hash_value};
 use self::zone::ZoneDays;
 use crate::record::{Counted, Reason};
@@ -192,7 +192,9 @@ impl PartitionState {
         let counts = Counts::one(login.processed);
         let utc_day = Day::of_utc(login.time_ms);
         let day = self.days.enter(utc_day, || DayState::new(layout));
-        let mut day = day.map_err(|error| error.at(Scope::Day(utc_day)))?;
+        let mut day = day.map_err(|NotLoaded| Error::NotLoaded {
+            scope: Scope::Day(utc_day),
+        })?;
         if let Some(day) = &mut day {
             day.totals.add(counts);
             if let Some(quarter) = day.quarters.get_mut(quarter_of_utc(login.time_ms)) {
@@ -207,7 +209,9 @@ impl PartitionState {
             if value.starts_with('~') {
                 if *value != UNKNOWN {
                     table.count_other(counts);
-                    day_table.into_iter().for_each(|table| table.count_other(counts));
+                    if let Some(table) = day_table {
+                        table.count_other(counts);
+                    }
                 }
                 continue;
             }
@@ -222,7 +226,9 @@ impl PartitionState {
         }
         let zone_day = self.zone.day(login.time_ms, utc_day);
         let distinct = self.distinct.enter(zone_day, || DistinctState::new(layout));
-        if let Some(distinct) = distinct.map_err(|error| error.at(Scope::Distinct(zone_day)))? {
+        if let Some(distinct) = distinct.map_err(|NotLoaded| Error::NotLoaded {
+            scope: Scope::Distinct(zone_day),
+        })? {
             for (index, value) in login.unique.iter().enumerate() {
                 if let Some(value) = value {
                     distinct.add(index, self.hasher.hash(value.as_bytes()));
