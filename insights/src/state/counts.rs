@@ -1,6 +1,7 @@
 //! The pair that everything is counted in: logins, and those of them that passed the filter.
 //!
-//! Owns their arithmetic. It never wraps around: hostile or damaged counts stay at the largest number.
+//! Owns their arithmetic. It never wraps around: damaged counts are refused when they are read, and sums stay at the
+//! largest number.
 
 use super::codec::{Malformed, Reader, put_number};
 
@@ -20,6 +21,13 @@ impl Counts {
             logins: 1,
             processed: u64::from(processed),
         }
+    }
+
+    /// Counts one more login. What is counted began below [`COUNT_MAX`], so it cannot wrap around.
+    #[inline]
+    pub(super) fn count(&mut self, login: Self) {
+        self.logins = self.logins.wrapping_add(login.logins);
+        self.processed = self.processed.wrapping_add(login.processed);
     }
 
     /// Adds others.
@@ -45,9 +53,16 @@ impl Counts {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let counts = Self {
             logins: reader.number()?,
             processed: reader.number()?,
-        })
+        };
+        if counts.logins > COUNT_MAX || counts.processed > counts.logins {
+            return Err(Malformed::OutOfRange);
+        }
+        Ok(counts)
     }
 }
+
+/// More than any log has records: a larger stored count is damage.
+const COUNT_MAX: u64 = 1 << 62;

@@ -196,17 +196,17 @@ impl PartitionState {
             scope: Scope::Day(utc_day),
         })?;
         if let Some(day) = &mut day {
-            day.totals.add(counts);
+            day.totals.count(counts);
             if let Some(quarter) = day.quarters.get_mut(quarter_of_utc(login.time_ms)) {
-                quarter.add(counts);
+                quarter.count(counts);
             }
             day.dirty = true;
         }
-        self.totals.add(counts);
+        self.totals.count(counts);
         let mut day_tables = day.map(|day| day.tables.iter_mut());
         for (value, table) in login.dimensions.iter().zip(&mut self.tables) {
             let day_table = day_tables.as_mut().and_then(Iterator::next);
-            if value.starts_with('~') {
+            if value.as_bytes().first() == Some(&b'~') {
                 if *value != UNKNOWN {
                     table.count_other(counts);
                     if let Some(table) = day_table {

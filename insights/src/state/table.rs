@@ -31,12 +31,15 @@ struct Row {
     hash: u64,
     value: Box<str>,
     counts: Counts,
+    /// Whether it was counted since the last flush: cheaper on the way of every login than its chunk's mark.
+    dirty: bool,
 }
 
 /// What is known of a chunk's part; the rows themselves are all in one table.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     stored: Option<u64>,
+    /// Whether it must be written though none of its rows may be marked.
     dirty: bool,
 }
 
@@ -86,6 +89,7 @@ impl Table {
                     hash,
                     value: value.into(),
                     counts,
+                    dirty: false,
                 },
                 |row| row.hash,
             );
@@ -108,8 +112,8 @@ impl Table {
             self.count_new(hash, value, login, max_values);
             return;
         };
-        row.counts.add(login);
-        self.touch(hash);
+        row.counts.count(login);
+        row.dirty = true;
     }
 
     /// Counts a login for `~other`.
@@ -128,12 +132,20 @@ impl Table {
 
     /// Adds the changed chunks, which are clean then.
     pub(super) fn take_changes(&mut self, scope: Scope, version: u64, changes: &mut Changes) {
+        let chunks = self.chunks.len();
+        for row in &mut self.rows {
+            if std::mem::take(&mut row.dirty)
+                && let Some(chunk) = self.chunks.get_mut(chunk_of(row.hash, chunks))
+            {
+                chunk.dirty = true;
+            }
+        }
         if !self.chunks.iter().any(|chunk| chunk.dirty) {
             return;
         }
-        let mut rows_by_chunk = vec![Vec::new(); self.chunks.len()];
+        let mut rows_by_chunk = vec![Vec::new(); chunks];
         for row in &self.rows {
-            let index = chunk_of(row.hash, self.chunks.len());
+            let index = chunk_of(row.hash, chunks);
             if self.chunks.get(index).is_some_and(|chunk| chunk.dirty)
                 && let Some(rows) = rows_by_chunk.get_mut(index)
             {
@@ -167,16 +179,13 @@ impl Table {
         while self.rows.len() >= max_values.max(1) {
             self.fold_smallest();
         }
-        self.rows.insert_unique(
+        let row = Row {
             hash,
-            Row {
-                hash,
-                value: value.into(),
-                counts: login,
-            },
-            |row| row.hash,
-        );
-        self.touch(hash);
+            value: value.into(),
+            counts: login,
+            dirty: true,
+        };
+        self.rows.insert_unique(hash, row, |row| row.hash);
         let chunks = self.chunks.len();
         if self.rows.len() > ROWS_PER_CHUNK * chunks && chunks < CHUNKS_MAX {
             self.chunks.resize(2 * chunks, CLEAN);
@@ -210,14 +219,6 @@ impl Table {
             }
             false
         });
-    }
-
-    #[inline]
-    fn touch(&mut self, hash: u64) {
-        let index = chunk_of(hash, self.chunks.len());
-        if let Some(chunk) = self.chunks.get_mut(index) {
-            chunk.dirty = true;
-        }
     }
 
     /// Marks all chunks as changed.
