@@ -5,4 +5,4 @@
 
 mod part;
 
-pub use self::part::{PartName, Scope};
+pub use self::part::{PartName, Scope, Wanted, WantedParts};

@@ -28,3 +28,21 @@ impl fmt::Display for Scope {
 
 /// The name of a part within its scope, for example `summary`.
 pub type PartName = String;
+
+/// Parts of one scope that a load asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// The scope.
+    pub scope: Scope,
+    /// Which of its parts.
+    pub parts: WantedParts,
+}
+
+/// Which parts of a scope are wanted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WantedParts {
+    /// Every part.
+    All,
+    /// One part.
+    Only(PartName),
+}
