@@ -64,10 +64,10 @@ pub enum Error {
         /// What it says it is.
         role: String,
     },
-    /// The sentinels answer, but know no such master.
-    #[error("the sentinels at {place} know no master '{master}'; check its name")]
+    /// A sentinel answers, but knows no such master.
+    #[error("the sentinel at {place} knows no master '{master}'; check its name")]
     NoMaster {
-        /// `host:port` of each sentinel.
+        /// `host:port` of the sentinel.
         place: String,
         /// The name that was asked for.
         master: String,

@@ -115,6 +115,10 @@ pub enum Store {
     Redis(redis::Store),
 }
 
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(clippy::unused_async, reason = "the store in memory waits for nothing")
+)]
 impl Store {
     /// An empty store in this process.
     pub fn memory() -> Self {
@@ -248,3 +252,6 @@ pub const NONCE_LENGTH: usize = 16;
 
 /// Bytes of the end of a document that tell it from every other: the nonce, a quote and a brace.
 pub const TAIL_LENGTH: usize = NONCE_LENGTH + 2;
+
+#[cfg(test)]
+mod tests;

@@ -136,26 +136,29 @@ impl Connector {
     }
 
     async fn open_master(&self, master: &str) -> Result<(Link, String), Error> {
-        let mut failure = Error::NoMaster {
-            place: self.address.to_string(),
-            master: master.to_owned(),
-        };
+        // What a sentinel or the node says is worth more than that another sentinel is out of reach.
+        let mut failure = None;
         for (host, port) in &self.address.hosts {
-            let (master_host, master_port) = match self.ask_sentinel(host, *port, master).await {
-                Ok(Some(found)) => found,
-                Ok(None) => continue,
-                Err(error) => {
-                    failure = error;
-                    continue;
+            match self.ask_sentinel(host, *port, master).await {
+                // Another sentinel may have heard of a failover already, so that a bad node is not the end.
+                Ok(Some((master_host, master_port))) => {
+                    match self.connect_master(&master_host, master_port).await {
+                        Ok(opened) => return Ok(opened),
+                        Err(error) => failure = Some(error),
+                    }
                 }
-            };
-            match self.connect_master(&master_host, master_port).await {
-                Ok(opened) => return Ok(opened),
-                // Another sentinel may have heard of the failover already.
-                Err(error) => failure = error,
+                Ok(None) => {
+                    failure = Some(Error::NoMaster {
+                        place: format!("{host}:{port}"),
+                        master: master.to_owned(),
+                    });
+                }
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
             }
         }
-        Err(failure)
+        Err(failure.expect("an address has at least one host"))
     }
 
     async fn ask_sentinel(
