@@ -3,10 +3,13 @@
 //! It never uses a Redis that it did not start.
 #![cfg(feature = "lab")]
 
+#[cfg(test)]
 #[path = "store/server.rs"]
 mod server;
+#[cfg(test)]
 #[path = "store/setups.rs"]
 mod setups;
+#[cfg(test)]
 #[path = "../../insights/src/store/tests/suite.rs"]
 mod suite;
 

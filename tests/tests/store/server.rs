@@ -129,6 +129,17 @@ pub(crate) async fn run<T: redis::FromRedisValue>(connection: &mut MultiplexedCo
         .unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
+/// Asks until the answer is yes, for half a minute at most.
+pub(crate) async fn until(asked: impl AsyncFn() -> bool) {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let answer = tokio::time::timeout(Duration::from_secs(30), async {
+        while !asked().await {
+            pace.tick().await;
+        }
+    });
+    answer.await.expect("a server gets ready within half a minute");
+}
+
 /// A port that nobody listens to at this moment.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
@@ -148,7 +159,7 @@ fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, Receiver<
         .args(
             arguments
                 .iter()
-                .take_while(|argument| argument.ends_with(".conf")),
+                .take_while(|argument| argument.as_str() == SENTINEL_SETTINGS),
         )
         .args([
             "--port",
@@ -163,7 +174,7 @@ fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, Receiver<
         .args(
             arguments
                 .iter()
-                .skip_while(|argument| argument.ends_with(".conf")),
+                .skip_while(|argument| argument.as_str() == SENTINEL_SETTINGS),
         )
         .current_dir(directory)
         .stdout(Stdio::piped())
@@ -179,3 +190,6 @@ fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, Receiver<
     });
     (process, log)
 }
+
+/// The name of a file of settings, which must be the first argument.
+pub(crate) const SENTINEL_SETTINGS: &str = "sentinel.conf";

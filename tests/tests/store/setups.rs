@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::server::{Server, free_port, run};
+use super::server::{SENTINEL_SETTINGS, Server, free_port, run, until};
 use super::{
     Address, Error, FlushOutcome, Kind, PublicValue, PublishOutcome, Scope, Store, all_time, part,
     publication, step, suite,
@@ -267,8 +267,8 @@ async fn the_master_is_followed_through_a_failover() {
         "sentinel monitor m 127.0.0.1 {} 1\nsentinel auth-pass m secret-of-user\nsentinel down-after-milliseconds m 60000\n",
         master.port
     );
-    std::fs::write(directory.path().join("sentinel.conf"), settings).unwrap();
-    let sentinel = Server::start_in(directory, free_port(), &["sentinel.conf", "--sentinel"]);
+    std::fs::write(directory.path().join(SENTINEL_SETTINGS), settings).unwrap();
+    let sentinel = Server::start_in(directory, free_port(), &[SENTINEL_SETTINGS, "--sentinel"]);
     sentinel.wait_for_log("+slave slave");
 
     let error = store(&sentinel, "other").tokens(&[3]).await.unwrap_err();
@@ -278,7 +278,11 @@ async fn the_master_is_followed_through_a_failover() {
         store.flush(&step(None, "a")).await.unwrap(),
         FlushOutcome::Applied
     );
-    run::<()>(&mut sentinel.admin().await, "SENTINEL FAILOVER m").await;
+    let mut failover = redis::cmd("SENTINEL");
+    failover.arg("FAILOVER").arg("m");
+    let admin = sentinel.admin().await;
+    // Refused until the sentinel has heard from the replica itself.
+    until(async || failover.exec_async(&mut admin.clone()).await.is_ok()).await;
     sentinel.wait_for_log("+switch-master");
     master.kill();
     // Either the old connection is found dead now, or it was closed before.
@@ -300,12 +304,12 @@ async fn a_cluster_keeps_every_claim_of_a_store() {
     let server = Server::start(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]);
     let mut admin = server.admin().await;
     run::<()>(&mut admin, "CLUSTER ADDSLOTSRANGE 0 16383").await;
-    while !run::<String>(&mut admin, "CLUSTER INFO")
-        .await
-        .contains("cluster_state:ok")
-    {
-        tokio::task::yield_now().await;
-    }
+    until(async || {
+        run::<String>(&mut admin.clone(), "CLUSTER INFO")
+            .await
+            .contains("cluster_state:ok")
+    })
+    .await;
     let address = || Address {
         kind: Kind::Cluster,
         ..server.address()
