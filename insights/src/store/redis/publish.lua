@@ -31,7 +31,7 @@ if refused then
 end
 
 local tail = ARGV[2]
-local exists = redis.call('EXISTS', document) == 1
+local exists = redis.call('TYPE', document).ok ~= 'none'
 local same = exists == (ARGV[1] == '1')
 if exists and same then
   if tail == '' then
