@@ -1,3 +1,26 @@
-//! The lab.
+//! The lab: real services on this machine, and what tests need to drive and to observe them.
+//! It never touches anything outside its cache and its temporary folders, and nothing that it starts outlives it.
+//!
+//! A test reads as prose:
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use lab::kafka::{Isolation, Kafka, Record, unique};
+//!
+//! let kafka = Kafka::shared();
+//! let topic = kafka.create_topic(&unique("logins"), 2, &[])?;
+//! kafka.client().produce(&topic, &[Record::new("{}").key("a").partition(1)])?;
+//! assert_eq!(kafka.client().read(&topic, Isolation::Committed)?.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod components;
+mod kafka_client;
 pub mod oracle;
+mod services;
+mod wait;
+pub mod worker;
+
+pub use services::{certificates, kafka, redis};
+pub use wait::{wait_for, wait_until};

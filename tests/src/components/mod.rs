@@ -1,0 +1,24 @@
+//! Owns getting the real programs that the lab starts: it finds each one, or installs it with progress on the terminal.
+//! It never starts a service, and never writes into the checkout.
+
+mod apt;
+mod cache;
+pub mod java;
+pub mod kafka;
+pub mod openssl;
+pub mod redis;
+
+use anyhow::Result;
+
+/// Gets every component that the tests need, one after the other, so that no test waits for an installation.
+pub fn install_all() -> Result<()> {
+    openssl::openssl()?;
+    redis::redis_server()?;
+    kafka::libraries()?;
+    Ok(())
+}
+
+/// Says on standard error what the lab is about to do.
+fn progress(message: &str) {
+    eprintln!("lab: {message}");
+}

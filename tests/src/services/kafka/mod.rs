@@ -1,0 +1,262 @@
+//! Owns a real Kafka broker: one process that is broker and controller, with its settings, users and certificates.
+//! It never shares a topic between tests: whoever shares a broker names topics with [`unique`].
+
+mod admin;
+mod groups;
+mod options;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+pub use self::admin::Resource;
+pub use self::groups::{Committed, Member};
+pub use self::options::{Listener, Options};
+use super::daemon::Daemon;
+use super::folder::{Folder, copy_all};
+use super::ports;
+use crate::components::{java, kafka as component};
+pub use crate::kafka_client::{
+    Client, Isolation, LogEnds, Position, Record, StoredRecord, TransactionalProducer,
+};
+
+/// A broker that ends with this value.
+#[derive(Debug)]
+pub struct Kafka {
+    options: Options,
+    ports: Ports,
+    daemon: Daemon,
+    folder: Folder,
+}
+
+/// A broker's whole data at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    folder: Folder,
+}
+
+impl Kafka {
+    /// Starts a broker, and waits until it answers.
+    pub fn start(options: Options) -> Result<Self> {
+        let folder = Folder::new("kafka")?;
+        let ports = Ports::choose()?;
+        options.write(folder.path(), &ports)?;
+        format_storage(&options, folder.path())?;
+        let mut arguments = java_arguments(&options)?;
+        arguments.push("kafka.Kafka".to_owned());
+        arguments.push(
+            folder
+                .path()
+                .join("server.properties")
+                .to_string_lossy()
+                .into_owned(),
+        );
+        let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path());
+        let mut kafka = Self {
+            options,
+            ports,
+            daemon,
+            folder,
+        };
+        kafka.start_again()?;
+        Ok(kafka)
+    }
+
+    /// The broker that all tests of this process share, for tests that only need topics of their own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Kafka> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            Self::start(Options::new()).unwrap_or_else(|error| panic!("no shared Kafka: {error:#}"))
+        })
+    }
+
+    /// `host:port` of the plain listener, which every broker has and where everybody may do everything.
+    pub fn brokers(&self) -> String {
+        self.address(Listener::Plaintext)
+    }
+
+    /// `host:port` of `listener`; an error when the options gave it neither users nor certificates.
+    pub fn brokers_of(&self, listener: Listener) -> Result<String> {
+        if !self.options.listeners().contains(&listener) {
+            bail!("this Kafka has no {listener:?} listener: give its options users, an authority, or both");
+        }
+        Ok(self.address(listener))
+    }
+
+    /// A client of the plain listener.
+    pub fn client(&self) -> Client {
+        Client::new(&self.brokers())
+    }
+
+    /// A client of `listener` that trusts its certificate; it says who it is with [`Client::login`].
+    pub fn client_of(&self, listener: Listener) -> Result<Client> {
+        let client = Client::new(&self.brokers_of(listener)?)
+            .property("security.protocol", &listener.protocol().to_ascii_lowercase());
+        match self.options.authority() {
+            Some(authority) if listener.is_tls() => {
+                Ok(client.property("ssl.ca.location", &authority.certificate().to_string_lossy()))
+            }
+            _ => Ok(client),
+        }
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) -> Result<()> {
+        self.daemon.stop(STOP_DEADLINE)
+    }
+
+    /// Kills it at once, as a power cut would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.daemon.kill()
+    }
+
+    /// Starts it again with the same ports and the same data, and waits until each partition has its leader.
+    pub fn start_again(&mut self) -> Result<()> {
+        let client = self.client();
+        self.daemon
+            .start(START_DEADLINE, || client.every_partition_has_a_leader(None))
+    }
+
+    /// Stops it in its tracks: connections stay open, and nothing is answered.
+    pub fn pause(&mut self) -> Result<()> {
+        self.daemon.pause()
+    }
+
+    /// Lets it go on after [`Kafka::pause`].
+    pub fn resume(&mut self) -> Result<()> {
+        self.daemon.resume()
+    }
+
+    /// Its process number while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.pid()
+    }
+
+    /// Copies its data as it stands; it is stopped for that and started again.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.stop()?;
+        let folder = Folder::new("kafka-snapshot")?;
+        copy_all(&self.data(), folder.path())?;
+        self.start_again()?;
+        Ok(Snapshot { folder })
+    }
+
+    /// Throws its data away for those of `snapshot`: what came since is lost, as with a disk put back from a backup.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.kill()?;
+        fs::remove_dir_all(self.data()).context("failed to remove Kafka's data")?;
+        copy_all(snapshot.folder.path(), &self.data())?;
+        self.start_again()
+    }
+
+    /// Runs one of Kafka's own tools as an administrator, e.g. `org.apache.kafka.tools.TopicCommand`; returns what it
+    /// prints. A Java machine starts for it: about 2 s.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        let brokers = self.brokers();
+        let mut all = vec!["--bootstrap-server", &brokers];
+        all.extend(arguments);
+        run_java(&self.options, class, &all)
+    }
+
+    fn address(&self, listener: Listener) -> String {
+        format!("127.0.0.1:{}", self.ports.of(listener))
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+/// A name that no other test uses: `prefix`, then eight random digits.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}-{:08x}", rand::random::<u32>())
+}
+
+#[derive(Debug)]
+struct Ports {
+    controller: u16,
+    plaintext: u16,
+    sasl: u16,
+    tls: u16,
+    sasl_tls: u16,
+}
+
+impl Ports {
+    fn choose() -> Result<Self> {
+        Ok(Self {
+            controller: ports::free()?,
+            plaintext: ports::free()?,
+            sasl: ports::free()?,
+            tls: ports::free()?,
+            sasl_tls: ports::free()?,
+        })
+    }
+
+    fn of(&self, listener: Listener) -> u16 {
+        match listener {
+            Listener::Plaintext => self.plaintext,
+            Listener::SaslPlaintext => self.sasl,
+            Listener::Ssl => self.tls,
+            Listener::SaslSsl => self.sasl_tls,
+        }
+    }
+}
+
+fn format_storage(options: &Options, folder: &Path) -> Result<()> {
+    let settings = folder.join("server.properties").to_string_lossy().into_owned();
+    let mut arguments = vec![
+        "format",
+        "--standalone",
+        "--cluster-id",
+        CLUSTER_ID,
+        "--config",
+        &settings,
+    ];
+    let users = options.scram_arguments();
+    for user in &users {
+        arguments.extend(["--add-scram", user]);
+    }
+    run_java(options, "kafka.tools.StorageTool", &arguments)?;
+    Ok(())
+}
+
+fn run_java(options: &Options, class: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(java::java()?)
+        .args(java_arguments(options)?)
+        // A tool's log is of no use, and would mix with what it prints.
+        .arg("-Dlog4j2.level=OFF")
+        .arg("-Dlog4j2.rootLogger.level=OFF")
+        .arg(class)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("failed to run {class}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        return Err(anyhow!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+            .with_context(|| format!("{class} failed"));
+    }
+    Ok(text)
+}
+
+fn java_arguments(options: &Options) -> Result<Vec<String>> {
+    let libraries = component::libraries()?;
+    let libraries = libraries.display();
+    let mut arguments: Vec<String> = options.java_flags().iter().map(ToString::to_string).collect();
+    arguments.push(format!(
+        "-Dlog4j2.configurationFile=file:{libraries}/log4j2.properties"
+    ));
+    arguments.push("-cp".to_owned());
+    arguments.push(format!("{libraries}/libs/*"));
+    Ok(arguments)
+}
+
+/// Sixteen bytes in URL-safe base64. All brokers of the lab may share it: they never meet.
+const CLUSTER_ID: &str = "cm9sbGNhbGwtbGFiLTAwMQ";
+
+const START_DEADLINE: Duration = Duration::from_mins(1);
+const STOP_DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,10 @@
+//! Owns running the real services, each on free loopback ports and with a folder of its own.
+//! It never leaves a process or a file behind, however the test ends.
+
+pub mod certificates;
+mod daemon;
+pub(crate) mod folder;
+pub mod kafka;
+mod ports;
+pub(crate) mod process;
+pub mod redis;

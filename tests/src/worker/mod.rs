@@ -1,0 +1,207 @@
+//! Owns running the `rollcall` program as a user would: a process with a configuration file, arguments and environment.
+//! It never builds it: `cargo lab test` does that before the tests.
+
+mod output;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use self::output::{Output, Stream};
+use crate::services::folder::Folder;
+use crate::services::process::{self, Process};
+
+/// What to run.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerOptions {
+    arguments: Vec<String>,
+    config: Option<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl WorkerOptions {
+    /// `rollcall worker` with this configuration file's text.
+    pub fn new(config: &str) -> Self {
+        Self::command(&["worker"]).config(config)
+    }
+
+    /// `rollcall` with these arguments and no configuration file.
+    pub fn command(arguments: &[&str]) -> Self {
+        Self::default().args(arguments)
+    }
+
+    /// Adds `--config` with a file that holds this text.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running `rollcall`, or what it left; dropping it kills it.
+#[derive(Debug)]
+pub struct Worker {
+    process: Process,
+    output: Output,
+    folder: Folder,
+}
+
+impl Worker {
+    /// Starts it, and returns at once.
+    pub fn start(options: WorkerOptions) -> Result<Self> {
+        let folder = Folder::new("worker")?;
+        let mut command = process::command(&program()?);
+        command.args(&options.arguments).current_dir(folder.path());
+        if let Some(text) = &options.config {
+            let path = folder.path().join("rollcall.yaml");
+            fs::write(&path, text).context("failed to write a configuration file")?;
+            command.arg("--config").arg(path);
+        }
+        // What the person who runs the tests has set is not part of the test.
+        for (name, _) in std::env::vars() {
+            if ["ROLLCALL_", "OTEL_", "RUST_LOG", "POD_NAME"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .envs(options.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = Process::spawn(command)?;
+        let output = Output::collect(process.child_mut(), folder.path())?;
+        Ok(Self {
+            process,
+            output,
+            folder,
+        })
+    }
+
+    /// Runs it to its end; kills it after `deadline`, which is an error.
+    pub fn run(options: WorkerOptions, deadline: Duration) -> Result<Finished> {
+        let mut worker = Self::start(options)?;
+        let code = worker.wait_exit(deadline)?;
+        Ok(Finished {
+            code,
+            stdout: worker.stdout(),
+            stderr: worker.stderr(),
+        })
+    }
+
+    /// Waits for a line, on either stream, that contains `text`, and returns it: at once when it came before.
+    pub fn wait_for_line(&self, text: &str, deadline: Duration) -> Result<String> {
+        self.output.wait_for_line(text, deadline)
+    }
+
+    /// Sends SIGTERM, as Kubernetes does, and returns at once.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.process.terminate()
+    }
+
+    /// Kills it at once, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill().map(drop)
+    }
+
+    /// Stops it in its tracks, as a long pause of the machine would.
+    pub fn pause(&mut self) -> Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets it go on after [`Worker::pause`].
+    pub fn resume(&mut self) -> Result<()> {
+        self.process.resume()
+    }
+
+    /// Waits for its end, and returns the exit code; a signal's number plus 128 when one ended it, as shells say it.
+    pub fn wait_exit(&mut self, deadline: Duration) -> Result<i32> {
+        use std::os::unix::process::ExitStatusExt;
+        let status = self
+            .process
+            .wait_exit(deadline)
+            .with_context(|| self.last_words())?;
+        self.output.wait_for_end()?;
+        status
+            .code()
+            .or_else(|| Some(128 + status.signal()?))
+            .context("an end without code or signal")
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.process.exit_status()?.is_none())
+    }
+
+    /// All that it has written to standard output.
+    pub fn stdout(&self) -> String {
+        self.output.text_of(Stream::Out)
+    }
+
+    /// All that it has written to standard error.
+    pub fn stderr(&self) -> String {
+        self.output.text_of(Stream::Error)
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    fn last_words(&self) -> String {
+        format!(
+            "rollcall, with its files in {}, said:\n{}",
+            self.folder.path().display(),
+            self.output.end()
+        )
+    }
+}
+
+/// What a run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The exit code.
+    pub code: i32,
+    /// All of standard output.
+    pub stdout: String,
+    /// All of standard error.
+    pub stderr: String,
+}
+
+/// `ROLLCALL_BIN`, else `rollcall` beside the test's own target folder.
+fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("ROLLCALL_BIN") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe().context("failed to find the test's own program")?;
+    // target/<profile>/deps/<test>, or target/<profile>/lab
+    for folder in test.ancestors().skip(1).take(2) {
+        let candidate = folder.join("rollcall");
+        if candidate.is_file() {
+            return Ok(candidate);
+        }
+    }
+    bail!(
+        "no rollcall program near {}: run `cargo lab test`, or set ROLLCALL_BIN to one",
+        test.display()
+    )
+}
