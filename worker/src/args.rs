@@ -19,7 +19,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// How log lines are written; by default text on a terminal, one JSON object a line otherwise.
-    #[arg(long, global = true, env = "ROLLCALL_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "ROLLCALL_LOG_FORMAT",
+        value_enum,
+        value_name = "FORMAT"
+    )]
     pub(crate) log_format: Option<LogFormat>,
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,librdkafka=debug`.
     #[arg(long, global = true, env = "ROLLCALL_LOG", value_name = "LEVEL_OR_FILTER")]
@@ -42,11 +48,15 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  rollcall demo --max-messages 50000")]
     Demo(DemoArguments),
     /// Produces made-up logins.
-    #[command(after_help = "Example:\n  rollcall generate --brokers localhost:29092 --rate 1000 --for 60s\n  \
-        rollcall generate --count 10000 --seed 7 --malformed 0.02")]
+    #[command(
+        after_help = "Example:\n  rollcall generate --brokers localhost:29092 --rate 1000 --for 60s\n  \
+        rollcall generate --count 10000 --seed 7 --malformed 0.02"
+    )]
     Generate(Box<GenerateArguments>),
     /// Prints the merged insights from Redis.
-    #[command(after_help = "Example:\n  rollcall insights\n  rollcall insights --output json | jq .most_popular")]
+    #[command(
+        after_help = "Example:\n  rollcall insights\n  rollcall insights --output json | jq .most_popular"
+    )]
     Insights(InsightsArguments),
     /// After a halt: shows what diverged, and starts a new incarnation when told to.
     #[command(after_help = "Example:\n  rollcall repair --config rollcall.yaml\n  \
@@ -190,16 +200,31 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("use an integer with ms, s, m or h, such as 30s".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "use an integer with ms, s, m or h, such as 30s".to_owned())?;
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| "too long".to_owned())
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "use an integer with ms, s, m or h, such as 30s".to_owned())?;
+    number
+        .checked_mul(unit_ms)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "too long".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "use a number from 0 to 1".to_owned())?;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("use a number from 0 to 1".to_owned()) }
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("use a number from 0 to 1".to_owned())
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "use a number of records a second".to_owned())?;
-    if (0.0..=1e9).contains(&rate) { Ok(rate) } else { Err("use a number of records a second, 0 or more".to_owned()) }
+    let rate: f64 = text
+        .parse()
+        .map_err(|_| "use a number of records a second".to_owned())?;
+    if (0.0..=1e9).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("use a number of records a second, 0 or more".to_owned())
+    }
 }

@@ -45,7 +45,9 @@ impl Control {
     /// How many partitions a topic has; none where there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<i32>, KafkaError> {
         let metadata = self.consumer.fetch_metadata(Some(topic), CALL_LIMIT)?;
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+            return Ok(None);
+        };
         if let Some(code) = found.error() {
             return match RDKafkaErrorCode::from(code) {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(None),
@@ -90,7 +92,14 @@ impl Control {
         let mut logs = BTreeMap::new();
         for (partition, start) in starts {
             if let Some(end) = ends.get(&partition) {
-                logs.insert(partition, Log { start, end: *end, topic_id: None });
+                logs.insert(
+                    partition,
+                    Log {
+                        start,
+                        end: *end,
+                        topic_id: None,
+                    },
+                );
             }
         }
         Ok(logs)
@@ -121,7 +130,9 @@ impl Control {
     /// Creates a topic with the broker's own replication.
     pub(crate) async fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(BROKER_DEFAULT));
-        let options = AdminOptions::new().request_timeout(Some(CALL_LIMIT)).operation_timeout(Some(CALL_LIMIT));
+        let options = AdminOptions::new()
+            .request_timeout(Some(CALL_LIMIT))
+            .operation_timeout(Some(CALL_LIMIT));
         for result in self.admin.create_topics([&new], &options).await? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -134,7 +145,10 @@ impl Control {
     /// A topic's settings; empty where this worker may not see them.
     pub(crate) async fn topic_settings(&self, topic: &str) -> TopicSettings {
         let options = AdminOptions::new().request_timeout(Some(CALL_LIMIT));
-        let asked = self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
+        let asked = self
+            .admin
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
+            .await;
         let mut settings = TopicSettings::default();
         for resource in asked.into_iter().flatten().flatten() {
             for entry in resource.entries {

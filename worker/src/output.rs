@@ -17,7 +17,11 @@ pub(crate) fn print(format: OutputFormat, document: Option<&str>) {
     };
     let mut stdout = std::io::stdout().lock();
     // A reader that went away wants no more.
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+    if stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .is_err()
+    {
         std::process::exit(0);
     }
 }
@@ -27,10 +31,16 @@ pub(crate) fn table(document: &Value) -> String {
     let mut lines = Vec::new();
     let records = &document["records"];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    lines.push(format!("{}  published {}", text(&document["pipeline"]), text(&document["published_at"])));
+    lines.push(format!(
+        "{}  published {}",
+        text(&document["pipeline"]),
+        text(&document["published_at"])
+    ));
     if document["rebuilding"].as_bool() == Some(true) {
         let share = document["rebuilt"].as_f64().unwrap_or(0.0) * 100.0;
-        lines.push(format!("REBUILDING: {share:.0} % counted again; the numbers are those from before"));
+        lines.push(format!(
+            "REBUILDING: {share:.0} % counted again; the numbers are those from before"
+        ));
     }
     let (logins, processed) = (number(&records["logins"]), number(&records["processed"]));
     lines.push(format!(
@@ -46,7 +56,10 @@ pub(crate) fn table(document: &Value) -> String {
         if let Some(hour) = peak["hour"].as_u64() {
             let total = number(&document[name]["total"]);
             let count = number(&peak["logins"]);
-            lines.push(format!("{title}  {hour:02}:00  {count} ({})", share(count, total)));
+            lines.push(format!(
+                "{title}  {hour:02}:00  {count} ({})",
+                share(count, total)
+            ));
         }
     }
     for (field, unique) in document["unique"].as_object().into_iter().flatten() {
@@ -61,12 +74,20 @@ pub(crate) fn table(document: &Value) -> String {
     for (dimension, values) in document["logins"]["by"].as_object().into_iter().flatten() {
         lines.push(String::new());
         lines.push(format!("{dimension:<24} {:>12} {:>7}", "logins", "share"));
-        let mut sorted: Vec<(&String, u64)> =
-            values.as_object().into_iter().flatten().map(|(value, count)| (value, number(count))).collect();
+        let mut sorted: Vec<(&String, u64)> = values
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(value, count)| (value, number(count)))
+            .collect();
         sorted.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0)));
         let rest: u64 = sorted.iter().skip(TOP_VALUES).map(|(_, count)| count).sum();
         for (value, count) in sorted.iter().take(TOP_VALUES) {
-            lines.push(format!("  {:<22} {count:>12} {:>7}", printable(value), share(*count, logins)));
+            lines.push(format!(
+                "  {:<22} {count:>12} {:>7}",
+                printable(value),
+                share(*count, logins)
+            ));
         }
         if rest > 0 {
             let title = format!("({} more)", sorted.len() - TOP_VALUES);
@@ -79,7 +100,16 @@ pub(crate) fn table(document: &Value) -> String {
 
 /// A value as a terminal may show it: control characters would be commands.
 fn printable(value: &str) -> String {
-    value.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    value
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 fn number(value: &Value) -> u64 {
@@ -88,7 +118,11 @@ fn number(value: &Value) -> u64 {
 
 #[expect(clippy::cast_precision_loss, reason = "a share is shown with one digit")]
 fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
+    if whole == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.1} %", part as f64 * 100.0 / whole as f64)
+    }
 }
 
 const TOP_VALUES: usize = 8;
@@ -107,8 +141,14 @@ mod tests {
             "unique": {"user_id": {"day": "2026-11-22", "value": 9, "low": 8, "high": 10}}
         });
         let table = table(&document);
-        assert!(table.contains("records 11  logins 10  processed 4 (40.0 %)  dead letters 1"), "{table}");
-        assert!(table.contains("android                           7  70.0 %"), "{table}");
+        assert!(
+            table.contains("records 11  logins 10  processed 4 (40.0 %)  dead letters 1"),
+            "{table}"
+        );
+        assert!(
+            table.contains("android                           7  70.0 %"),
+            "{table}"
+        );
         assert!(table.contains("peak hour  05:00  6 (60.0 %)"), "{table}");
     }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use insights::record::{self, Decoder};
+use insights::record::{Decoder, filter};
 use insights::spec::{self, PipelineSpec};
 use insights::state::{Layout, Revision};
 
@@ -16,10 +16,6 @@ use crate::protocol::progress::{History, RevisionStart, RevisionText};
 pub(crate) struct Compiled {
     /// Its revision.
     pub(crate) revision: u64,
-    /// Its effective text.
-    pub(crate) text: String,
-    /// The settings of the output.
-    pub(crate) spec: PipelineSpec,
     /// Its rules of a record.
     pub(crate) decoder: Decoder,
     /// What it counts.
@@ -62,12 +58,14 @@ pub(crate) enum Error {
     },
     /// The stored text does not fit this worker's secrets.
     #[error("failed to adopt the stored specification")]
-    Adopt(#[source] spec::Error),
+    Adopt(#[source] spec::StoredError),
     /// A specification does not compile.
     #[error("failed to compile the specification")]
-    Compile(#[source] record::Error),
+    Compile(#[source] filter::Error),
     /// What is stored cannot be read.
-    #[error("the stored identity of pipeline `{pipeline}` cannot be read ({detail}): it was written by another version")]
+    #[error(
+        "the stored identity of pipeline `{pipeline}` cannot be read ({detail}): it was written by another version"
+    )]
     Unreadable {
         /// The pipeline.
         pipeline: String,
@@ -78,20 +76,23 @@ pub(crate) enum Error {
 
 /// Refuses a configuration that contradicts what a partition has stored.
 pub(crate) fn check(own: &PipelineSpec, history: &History) -> Result<(), Error> {
-    let stored: spec::Identity = serde_json::from_str(&history.identity)
-        .map_err(|error| Error::Unreadable { pipeline: own.pipeline.clone(), detail: error.to_string() })?;
+    let stored: spec::Identity =
+        serde_json::from_str(&history.identity).map_err(|error| Error::Unreadable {
+            pipeline: own.pipeline.clone(),
+            detail: error.to_string(),
+        })?;
     let differences = own.identity().differences(&stored);
     if !differences.is_empty() {
-        let texts: Vec<String> = differences
-            .into_iter()
-            .map(|(path, mine, stored)| format!("{path} is {mine} here and {stored} there"))
-            .collect();
+        let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
         return Err(Error::Identity(texts.join("; ")));
     }
     let text = own.text();
     for stored in &history.revisions {
         if stored.revision == own.revision && stored.text != text {
-            return Err(Error::SameRevision { revision: own.revision, differences: differing(&text, &stored.text) });
+            return Err(Error::SameRevision {
+                revision: own.revision,
+                differences: differing(&text, &stored.text),
+            });
         }
     }
     Ok(())
@@ -123,13 +124,23 @@ pub(crate) fn timeline(
         });
     }
     if revisions.is_empty() {
-        revisions.push(RevisionText { revision: own.revision, first_offset: base, text: own.text() });
+        revisions.push(RevisionText {
+            revision: own.revision,
+            first_offset: base,
+            text: own.text(),
+        });
     }
     revisions.sort_by_key(|revision| revision.revision);
     let compiled = compile_all(own, &revisions)?;
-    let in_force = revisions.iter().rposition(|revision| revision.first_offset <= state_next).unwrap_or(0);
+    let in_force = revisions
+        .iter()
+        .rposition(|revision| revision.first_offset <= state_next)
+        .unwrap_or(0);
     let mut later = compiled.into_iter().skip(in_force);
-    let current = later.next().map(|(_, compiled)| compiled).expect("there is at least one revision");
+    let current = later
+        .next()
+        .map(|(_, compiled)| compiled)
+        .expect("there is at least one revision");
     let newest = revisions.last().map_or(0, |revision| revision.revision);
     let identity = serde_json::to_string(&own.identity()).expect("plain data is JSON");
     Ok(Timeline {
@@ -143,10 +154,18 @@ pub(crate) fn timeline(
 
 /// Adds this worker's own revision at `first_offset`.
 pub(crate) fn take_over(own: &PipelineSpec, timeline: &mut Timeline, first_offset: i64) -> Result<(), Error> {
-    let entry = RevisionText { revision: own.revision, first_offset, text: own.text() };
+    let entry = RevisionText {
+        revision: own.revision,
+        first_offset,
+        text: own.text(),
+    };
     timeline.history.revisions.push(entry);
     let compiled = compile_all(own, &timeline.history.revisions)?;
-    timeline.current = compiled.into_iter().next_back().map(|(_, compiled)| compiled).expect("one was just added");
+    timeline.current = compiled
+        .into_iter()
+        .next_back()
+        .map(|(_, compiled)| compiled)
+        .expect("one was just added");
     timeline.upcoming.clear();
     timeline.takeover = false;
     Ok(())
@@ -160,15 +179,19 @@ fn compile_all(own: &PipelineSpec, revisions: &[RevisionText]) -> Result<Vec<(i6
         let spec = if revision.revision == own.revision {
             own.clone()
         } else {
-            own.with_text(&revision.text, revision.revision).map_err(Error::Adopt)?
+            own.with_text(&revision.text, revision.revision)
+                .map_err(Error::Adopt)?
         };
         let layout = Arc::new(Layout::new(&spec, &past));
         past.push(Revision::of(&spec));
         let decoder = Decoder::new(&spec).map_err(Error::Compile)?;
-        let text = revision.text.clone();
         all.push((
             revision.first_offset,
-            Arc::new(Compiled { revision: revision.revision, text, spec, decoder, layout }),
+            Arc::new(Compiled {
+                revision: revision.revision,
+                decoder,
+                layout,
+            }),
         ));
     }
     Ok(all)
@@ -182,14 +205,28 @@ fn differing(own: &str, stored: &str) -> String {
     paths.join(", ")
 }
 
-fn collect_differences(path: &str, own: &serde_json::Value, stored: &serde_json::Value, into: &mut Vec<String>) {
+fn collect_differences(
+    path: &str,
+    own: &serde_json::Value,
+    stored: &serde_json::Value,
+    into: &mut Vec<String>,
+) {
     match (own.as_object(), stored.as_object()) {
         (Some(mine), Some(theirs)) => {
             let keys: std::collections::BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
             for key in keys {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 let null = serde_json::Value::Null;
-                collect_differences(&inner, mine.get(key).unwrap_or(&null), theirs.get(key).unwrap_or(&null), into);
+                collect_differences(
+                    &inner,
+                    mine.get(key).unwrap_or(&null),
+                    theirs.get(key).unwrap_or(&null),
+                    into,
+                );
             }
         }
         _ if own != stored => into.push(path.to_owned()),

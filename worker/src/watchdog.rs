@@ -17,7 +17,10 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     /// Starts to watch; there is no deadline yet.
     pub(crate) fn start() -> Self {
-        let watchdog = Self { started_at: Instant::now(), deadline_ms: Arc::new(AtomicU64::new(u64::MAX)) };
+        let watchdog = Self {
+            started_at: Instant::now(),
+            deadline_ms: Arc::new(AtomicU64::new(u64::MAX)),
+        };
         let watched = watchdog.clone();
         thread::Builder::new()
             .name("watchdog".to_owned())
@@ -29,7 +32,10 @@ impl Watchdog {
     /// The next call to this or to [`Self::rest`] must come within `limit`.
     pub(crate) fn allow(&self, limit: Duration) {
         let deadline = self.started_at.elapsed() + limit;
-        self.deadline_ms.store(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.deadline_ms.store(
+            u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// There is no deadline until the next [`Self::allow`].
@@ -42,7 +48,9 @@ impl Watchdog {
             thread::sleep(CHECK_EVERY);
             let now_ms = u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             if now_ms > self.deadline_ms.load(Ordering::Relaxed) {
-                tracing::error!("a call of the Kafka client never returned: ending the process, others take over");
+                tracing::error!(
+                    "a call of the Kafka client never returned: ending the process, others take over"
+                );
                 std::process::exit(1);
             }
         }

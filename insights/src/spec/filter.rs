@@ -3,8 +3,8 @@
 //! Owns what can be said of a requirement without a record. It never evaluates one: `record` does that.
 
 use super::model::{Operator, Requirement};
-use super::names::network_mistake;
 use super::section::{Section, Value};
+use crate::record;
 
 /// Decodes `filter`; `version` is the field whose values are versions.
 pub(super) fn decode(root: &Section<'_>, version: &str) -> Vec<Requirement> {
@@ -39,7 +39,7 @@ fn requirements(value: Value<'_>, version: &str) -> Vec<Requirement> {
 }
 
 /// What is wrong with a requirement's values.
-fn check_requirement(requirement: &Requirement, _is_version: bool) -> Result<(), String> {
+fn check_requirement(requirement: &Requirement, is_version: bool) -> Result<(), String> {
     let Requirement { operator, values, .. } = requirement;
     let name = OPERATORS
         .iter()
@@ -55,11 +55,7 @@ fn check_requirement(requirement: &Requirement, _is_version: bool) -> Result<(),
         (Operator::Gt | Operator::Ge | Operator::Lt | Operator::Le, count) if count != 1 => {
             Err(format!("{name} takes one value, not {count}"))
         }
-        (Operator::InNetwork | Operator::NotInNetwork, _) => values
-            .iter()
-            .find_map(|value| network_mistake(value))
-            .map_or(Ok(()), Err),
-        _ => Ok(()),
+        _ => record::filter::check(requirement, is_version).map_err(|error| error.to_string()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The grammars of names and addresses: pipeline ids, topics, `host:port`, networks.
+//! The grammars of names and addresses: pipeline ids, topics, `host:port`.
 //!
 //! Owns what is well-formed. It never asks whether something exists.
 
@@ -47,51 +47,6 @@ pub(super) fn host_and_port(text: &str, port_default: Option<u16>) -> Option<(St
         _ => return None,
     };
     (is_host && port > 0).then(|| (host.to_owned(), port))
-}
-
-/// What is wrong with a network in CIDR notation; an address alone is a network of one.
-pub(super) fn network_mistake(text: &str) -> Option<String> {
-    let malformed = || {
-        Some(format!(
-            "{text:?} is no network, write for example 10.0.0.0/8 or 2001:db8::/32"
-        ))
-    };
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return malformed();
-    };
-    let (bits, width) = match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    let prefix = prefix?;
-    let is_number =
-        !prefix.is_empty() && prefix.len() <= 3 && prefix.bytes().all(|byte| byte.is_ascii_digit());
-    let length = match prefix.parse::<u32>() {
-        Ok(length) if is_number && length <= width => length,
-        _ => return malformed(),
-    };
-    let host_mask = 1_u128
-        .checked_shl(width - length)
-        .map_or(u128::MAX, |bit| bit - 1);
-    if bits & host_mask == 0 {
-        return None;
-    }
-    let network = bits & !host_mask;
-    let network = match address {
-        IpAddr::V4(_) => IpAddr::V4(
-            u32::try_from(network)
-                .expect("an IPv4 address has 32 bits")
-                .into(),
-        ),
-        IpAddr::V6(_) => IpAddr::V6(network.into()),
-    };
-    Some(format!(
-        "{text:?} has host bits, write {network}/{length} for its network"
-    ))
 }
 
 #[cfg(test)]
@@ -164,47 +119,6 @@ mod tests {
             "a:1,b:2",
         ] {
             assert_eq!(host_and_port(text, None), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn networks_have_no_host_bits() {
-        for text in [
-            "10.0.0.0/8",
-            "10.1.2.3",
-            "10.1.2.3/32",
-            "0.0.0.0/0",
-            "::/0",
-            "2001:db8::/32",
-            "::1",
-            "::1/128",
-        ] {
-            assert_eq!(network_mistake(text), None, "{text}");
-        }
-        for (text, network) in [
-            ("10.1.0.0/8", "10.0.0.0/8"),
-            ("2001:db8::1/32", "2001:db8::/32"),
-            ("1.2.3.4/0", "0.0.0.0/0"),
-        ] {
-            assert!(
-                network_mistake(text)
-                    .unwrap()
-                    .contains(&format!("write {network} ")),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            "10.0.0/8",
-            "10.0.0.0/33",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "010.0.0.0/8",
-            "fe80::1%eth0",
-            "::/129",
-            "a",
-        ] {
-            assert!(network_mistake(text).unwrap().contains("is no network"), "{text}");
         }
     }
 }

@@ -94,6 +94,22 @@ pub enum Error {
     },
 }
 
+/// The scopes that a stored state consists of; only the all-time one where the manifest cannot be read.
+pub fn scopes_of(manifest: &[u8]) -> Vec<Scope> {
+    let mut scopes = vec![Scope::AllTime];
+    if let Ok(manifest) = Manifest::decode(manifest) {
+        scopes.extend(manifest.days.versions.iter().map(|(day, _)| Scope::Day(*day)));
+        scopes.extend(
+            manifest
+                .distinct
+                .versions
+                .iter()
+                .map(|(day, _)| Scope::Distinct(*day)),
+        );
+    }
+    scopes
+}
+
 /// Everything that is counted of one partition. The same records in the same order give the same state, however they
 /// were cut into batches and flushes, and whichever days happened to be in memory.
 #[derive(Debug)]

@@ -34,7 +34,9 @@ pub(super) async fn flush(context: Arc<Context>, id: LeaseId, flush: Box<Flush>)
 /// which nothing flows, too.
 pub(super) async fn check_tokens(context: Arc<Context>, tokens: Vec<(LeaseId, Token)>) {
     let partitions: Vec<i32> = tokens.iter().map(|(id, _)| id.partition).collect();
-    let Ok(stored) = context.store.tokens(&partitions).await else { return };
+    let Ok(stored) = context.store.tokens(&partitions).await else {
+        return;
+    };
     for ((id, token), stored) in tokens.into_iter().zip(stored) {
         if stored.as_ref() != Some(&token) && !id.is_cancelled() {
             context.tell(Event::Conflict(id, Cause::Check));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use insights::state::{PartitionState, Scope, Wanted, WantedParts};
+use insights::state::{PartitionState, Scope, Wanted, WantedParts, scopes_of};
 use insights::store::{Flush, FlushOutcome, Loaded, Parts, StoredHead, Token};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
@@ -88,7 +88,9 @@ async fn attempt(
     }
     let absent = Committed::Absent;
     let committed = committed.get(&id.partition).unwrap_or(&absent);
-    let Some(log) = logs.get(&id.partition) else { return false };
+    let Some(log) = logs.get(&id.partition) else {
+        return false;
+    };
     match load_partition(context, id, committed, log).await {
         Ok(run) => context.tell(Event::Loaded(id.clone(), Box::new(run))),
         Err(Error::Halt(halt)) => {
@@ -128,15 +130,34 @@ async fn ask_kafka(
 
 /// A former owner whose report is old is dead, and may have left a transaction open: taking its id ends that at once.
 async fn fence_former_owner(context: &Arc<Context>, partition: i32) {
-    let Ok(heads) = context.store.heads(&[partition]).await else { return };
-    let Some(head) = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()) else { return };
-    let Some((_, name)) = head.owner.split_once('/') else { return };
-    let Ok(reports) = context.store.reports().await else { return };
-    let is_alive = reports.get(name).is_some_and(|report| super::report::age(report) < DEAD_AFTER);
+    let Ok(heads) = context.store.heads(&[partition]).await else {
+        return;
+    };
+    let Some(head) = heads
+        .into_iter()
+        .flatten()
+        .next()
+        .and_then(|stored| read_head(&stored).ok())
+    else {
+        return;
+    };
+    let Some((_, name)) = head.owner.split_once('/') else {
+        return;
+    };
+    let Ok(reports) = context.store.reports().await else {
+        return;
+    };
+    let is_alive = reports
+        .get(name)
+        .is_some_and(|report| super::report::age(report) < DEAD_AFTER);
     if is_alive || head.owner == context.transactional_id() {
         return;
     }
-    tracing::info!(partition, owner = head.owner, "ending the transaction of a worker that is gone");
+    tracing::info!(
+        partition,
+        owner = head.owner,
+        "ending the transaction of a worker that is gone"
+    );
     let config = client::producer(&context.spec, &context.name, &head.owner);
     let fenced = tokio::task::spawn_blocking(move || {
         let producer: BaseProducer = config.create()?;
@@ -156,16 +177,29 @@ async fn load_partition(
     log: &Log,
 ) -> Result<Run, Error> {
     let partition = id.partition;
-    let heads = context.store.heads(&[partition]).await.map_err(|error| Error::Again(error.into()))?;
+    let heads = context
+        .store
+        .heads(&[partition])
+        .await
+        .map_err(|error| Error::Again(error.into()))?;
     let stored = heads.into_iter().next().flatten();
     let mut token = stored.as_ref().map(|stored| stored.token.clone());
     let head = stored.as_ref().map(read_head).transpose()?;
     let history = stored.as_ref().map(read_history).transpose()?;
     let start_at_latest = context.spec.source.start_from == insights::spec::StartFrom::Latest;
-    let mut plan =
-        start::decide(partition, committed, head.as_ref(), log, &context.first_start, start_at_latest).map_err(Error::Halt)?;
+    let mut plan = start::decide(
+        partition,
+        committed,
+        head.as_ref(),
+        log,
+        &context.first_start,
+        start_at_latest,
+    )
+    .map_err(Error::Halt)?;
     if plan.look_into_output {
-        let found = output_tail::next_of(context, partition, &plan).await.map_err(Error::Halt)?;
+        let found = output_tail::next_of(context, partition, &plan)
+            .await
+            .map_err(Error::Halt)?;
         plan.kafka_next = plan.kafka_next.max(found);
     }
     let revisions = match committed {
@@ -174,17 +208,29 @@ async fn load_partition(
         }
         _ => &[],
     };
-    let history = history.filter(|_| head.as_ref().is_some_and(|head| head.incarnation == plan.incarnation));
+    let history = history.filter(|_| {
+        head.as_ref()
+            .is_some_and(|head| head.incarnation == plan.incarnation)
+    });
     let timeline = |plan: &Plan| {
-        revision::timeline(&context.spec, history.as_ref(), revisions, plan.base, plan.state_next)
-            .map_err(Error::Configuration)
+        revision::timeline(
+            &context.spec,
+            history.as_ref(),
+            revisions,
+            plan.base,
+            plan.state_next,
+        )
+        .map_err(Error::Configuration)
     };
     let mut specifications = timeline(&plan)?;
     let mut state = None;
     if let (true, Some(stored)) = (plan.keep_state, &stored) {
         state = restore(context, partition, stored, &specifications).await?;
         if state.is_none() {
-            tracing::warn!(partition, "the stored state is damaged: it is counted again from its base");
+            tracing::warn!(
+                partition,
+                "the stored state is damaged: it is counted again from its base"
+            );
             plan.keep_state = false;
             plan.state_next = plan.base.max(log.start);
             plan.state_last = None;
@@ -192,9 +238,10 @@ async fn load_partition(
         }
     }
     let mut state = state.unwrap_or_else(|| PartitionState::new(Arc::clone(&specifications.current.layout)));
-    if !plan.keep_state && let Some(stored) = &stored {
-        state.replaces(stored.fields.get(MANIFEST).map_or(&[][..], Vec::as_slice));
-    }
+    let replaced = match stored.as_ref().and_then(|stored| stored.fields.get(MANIFEST)) {
+        Some(manifest) if !plan.keep_state => scopes_of(manifest),
+        _ => Vec::new(),
+    };
     let mut level_at = None;
     let mut has_history = history.as_ref() == Some(&specifications.history);
     if specifications.takeover {
@@ -208,7 +255,19 @@ async fn load_partition(
             _ => level_at = Some(level),
         }
     }
-    Ok(begin(context, partition, log, committed, plan, specifications, state, token.zip(head), level_at, has_history))
+    Ok(begin(
+        context,
+        partition,
+        log,
+        committed,
+        plan,
+        specifications,
+        state,
+        token.zip(head),
+        level_at,
+        has_history,
+        replaced,
+    ))
 }
 
 #[expect(clippy::too_many_arguments, reason = "gathers what was found into one value")]
@@ -223,15 +282,26 @@ fn begin(
     stored: Option<(Token, Head)>,
     level_at: Option<i64>,
     has_history: bool,
+    replaced: Vec<Scope>,
 ) -> Run {
-    let same = stored.as_ref().map(|(_, head)| head).filter(|head| head.incarnation == plan.incarnation);
+    let same = stored
+        .as_ref()
+        .map(|(_, head)| head)
+        .filter(|head| head.incarnation == plan.incarnation);
     let mut gaps = same.map_or_else(Vec::new, |head| head.gaps.clone());
     if let Some(gap) = &plan.gap {
-        tracing::error!(partition, from = gap.from, to = gap.to, "records were lost to retention before they were read");
+        tracing::error!(
+            partition,
+            from = gap.from,
+            to = gap.to,
+            "records were lost to retention before they were read"
+        );
         add_gap(&mut gaps, gap.clone());
     }
     let delivery = match committed {
-        Committed::Ours(progress) if progress.metadata.incarnation == plan.incarnation => progress.metadata.delivery,
+        Committed::Ours(progress) if progress.metadata.incarnation == plan.incarnation => {
+            progress.metadata.delivery
+        }
         _ => same.map(|head| head.delivery).unwrap_or_default(),
     };
     let read_from = plan.read_from(log.start);
@@ -244,6 +314,7 @@ fn begin(
         stored,
         delivery,
         gaps,
+        replaced,
         has_history,
         read_from,
         hold_at: if context.until_end { log.end } else { i64::MAX },
@@ -262,7 +333,11 @@ async fn take_over(
 ) -> Result<Token, Error> {
     let first_offset = plan.state_next;
     revision::take_over(&context.spec, timeline, first_offset).map_err(Error::Configuration)?;
-    let token = format!("{}|{first_offset}|{:016x}", plan.incarnation, rand::random::<u64>());
+    let token = format!(
+        "{}|{first_offset}|{:016x}",
+        plan.incarnation,
+        rand::random::<u64>()
+    );
     let history = serde_json::to_vec(&timeline.history).expect("plain data is JSON");
     let flush = Flush {
         partition,
@@ -273,10 +348,17 @@ async fn take_over(
     };
     match context.store.flush(&flush).await {
         Ok(FlushOutcome::Applied) => {
-            tracing::info!(partition, revision = context.spec.revision, first_offset, "revision takes effect");
+            tracing::info!(
+                partition,
+                revision = context.spec.revision,
+                first_offset,
+                "revision takes effect"
+            );
             Ok(token)
         }
-        Ok(FlushOutcome::Conflict(_)) => Err(Error::Again(anyhow::anyhow!("another worker changed the state"))),
+        Ok(FlushOutcome::Conflict(_)) => {
+            Err(Error::Again(anyhow::anyhow!("another worker changed the state")))
+        }
         Err(error) => Err(Error::Again(error.into())),
     }
 }
@@ -290,7 +372,10 @@ async fn restore(
 ) -> Result<Option<PartitionState>, Error> {
     let layout = &timeline.current.layout;
     let manifest = stored.fields.get(MANIFEST).map_or(&[][..], Vec::as_slice);
-    let wanted = [Wanted { scope: Scope::AllTime, parts: WantedParts::All }];
+    let wanted = [Wanted {
+        scope: Scope::AllTime,
+        parts: WantedParts::All,
+    }];
     let loaded = context.store.load(partition, &stored.token, &wanted).await;
     let parts = match loaded.map_err(|error| Error::Again(error.into()))? {
         Loaded::Parts(mut scopes) => scopes.remove(&Scope::AllTime).unwrap_or_default(),
@@ -307,8 +392,13 @@ async fn restore(
 
 /// Fetches parts of a state as of a token.
 pub(super) async fn load_scopes(context: Arc<Context>, id: LeaseId, token: Token, scopes: Vec<Scope>) {
-    let wanted: Vec<Wanted> =
-        scopes.into_iter().map(|scope| Wanted { scope, parts: WantedParts::All }).collect();
+    let wanted: Vec<Wanted> = scopes
+        .into_iter()
+        .map(|scope| Wanted {
+            scope,
+            parts: WantedParts::All,
+        })
+        .collect();
     let mut away = Away::new("Redis");
     while !id.is_cancelled() {
         match context.store.load(id.partition, &token, &wanted).await {
@@ -325,8 +415,9 @@ pub(super) async fn load_scopes(context: Arc<Context>, id: LeaseId, token: Token
 
 fn read_head(stored: &StoredHead) -> Result<Head, Error> {
     let bytes = stored.fields.get(PROGRESS).map_or(&[][..], Vec::as_slice);
-    let head: Head = serde_json::from_slice(bytes)
-        .map_err(|error| Error::Unusable(anyhow::Error::new(error).context("a stored head cannot be read")))?;
+    let head: Head = serde_json::from_slice(bytes).map_err(|error| {
+        Error::Unusable(anyhow::Error::new(error).context("a stored head cannot be read"))
+    })?;
     if head.schema == HEAD_SCHEMA {
         return Ok(head);
     }
@@ -336,11 +427,11 @@ fn read_head(stored: &StoredHead) -> Result<Head, Error> {
     )))
 }
 
-/// Reads the history of a stored head.
-pub(crate) fn read_history(stored: &StoredHead) -> Result<History, Error> {
+fn read_history(stored: &StoredHead) -> Result<History, Error> {
     let bytes = stored.fields.get(HISTORY).map_or(&[][..], Vec::as_slice);
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::Unusable(anyhow::Error::new(error).context("a stored history cannot be read")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::Unusable(anyhow::Error::new(error).context("a stored history cannot be read"))
+    })
 }
 
 /// How soon a load is tried again.

@@ -23,7 +23,6 @@ use crate::protocol::progress::FirstStart;
 use crate::pump::{Event, LOG_AWAY_EVERY, Request};
 
 pub(crate) use self::publish::{Publisher, read_document};
-pub(crate) use self::report::ends_of;
 
 /// What the asynchronous side works with.
 pub(crate) struct Context {
@@ -84,7 +83,12 @@ pub(crate) async fn serve(context: Arc<Context>, mut requests: UnboundedReceiver
     tasks.shutdown().await;
 }
 
-async fn dispatch(context: &Arc<Context>, tasks: &mut JoinSet<()>, publisher: &mut Publisher, request: Request) {
+async fn dispatch(
+    context: &Arc<Context>,
+    tasks: &mut JoinSet<()>,
+    publisher: &mut Publisher,
+    request: Request,
+) {
     let shared = Arc::clone(context);
     match request {
         Request::Load(ids) => {
@@ -123,14 +127,22 @@ pub(crate) struct Away {
 impl Away {
     /// Nothing is away yet.
     pub(crate) fn new(what: &'static str) -> Self {
-        Self { what, since: None, logged_at: None, pause: PAUSE_MIN }
+        Self {
+            what,
+            since: None,
+            logged_at: None,
+            pause: PAUSE_MIN,
+        }
     }
 
     /// Logs when it is time, then waits a little longer than the last time.
     pub(crate) async fn pause(&mut self, error: &(dyn std::fmt::Display + Send + Sync)) {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
-        if self.logged_at.is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY) {
+        if self
+            .logged_at
+            .is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY)
+        {
             self.logged_at = Some(now);
             let away_s = now.duration_since(since).as_secs();
             tracing::warn!(%error, away_s, "waiting for {}; nothing is lost", self.what);

@@ -24,7 +24,14 @@ pub(super) async fn next_of(context: &Arc<Context>, partition: i32, plan: &Plan)
     let searched = tokio::task::spawn_blocking(move || {
         let mut next = known;
         for topic in [&spec.output.topic, &spec.dead_letter.topic] {
-            let search = Search { spec: &spec, name: &name, topic, partition, incarnation: &incarnation, known };
+            let search = Search {
+                spec: &spec,
+                name: &name,
+                topic,
+                partition,
+                incarnation: &incarnation,
+                known,
+            };
             next = next.max(search.run()?);
         }
         Ok::<i64, KafkaError>(next)
@@ -34,7 +41,12 @@ pub(super) async fn next_of(context: &Arc<Context>, partition: i32, plan: &Plan)
         Err(error) => Err(error.to_string()),
     };
     let next = found.map_err(|reason| Halt::OutputUnreadable { reason })?;
-    tracing::info!(partition, mirrored = known, next, "the group's offsets are gone: going on from the output's tail");
+    tracing::info!(
+        partition,
+        mirrored = known,
+        next,
+        "the group's offsets are gone: going on from the output's tail"
+    );
     Ok(next)
 }
 
@@ -52,8 +64,13 @@ impl Search<'_> {
     fn run(&self) -> Result<i64, KafkaError> {
         let consumer: BaseConsumer = client::control(self.spec, self.name).create()?;
         let metadata = consumer.fetch_metadata(Some(self.topic), CALL_LIMIT)?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        let Ok(count @ 1..) = i32::try_from(count) else { return Ok(self.known) };
+        let count = metadata
+            .topics()
+            .first()
+            .map_or(0, |topic| topic.partitions().len());
+        let Ok(count @ 1..) = i32::try_from(count) else {
+            return Ok(self.known);
+        };
         let place = self.partition % count;
         let (low, high) = consumer.fetch_watermarks(self.topic, place, CALL_LIMIT)?;
         let mut window = WINDOW_RECORDS;
@@ -68,7 +85,13 @@ impl Search<'_> {
     }
 
     /// The source offset behind the last of our records, and whether one from below `known` came.
-    fn read(&self, consumer: &BaseConsumer, place: i32, from: i64, high: i64) -> Result<(i64, bool), KafkaError> {
+    fn read(
+        &self,
+        consumer: &BaseConsumer,
+        place: i32,
+        from: i64,
+        high: i64,
+    ) -> Result<(i64, bool), KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(self.topic, place, Offset::Offset(from))?;
         consumer.assign(&list)?;
@@ -88,7 +111,11 @@ impl Search<'_> {
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => return Err(error),
                 None if Instant::now() < deadline => {}
-                None => return Err(KafkaError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::OperationTimedOut)),
+                None => {
+                    return Err(KafkaError::MessageConsumption(
+                        rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
+                    ));
+                }
             }
         }
         Ok((next, reached))
@@ -97,7 +124,11 @@ impl Search<'_> {
     /// The source offset of one of our records of the partition; the last header of the name counts.
     fn source_offset(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<i64> {
         let headers = message.headers()?;
-        let source = headers.iter().filter(|header| header.key == SOURCE).last()?.value?;
+        let source = headers
+            .iter()
+            .filter(|header| header.key == SOURCE)
+            .last()?
+            .value?;
         let mut parts = std::str::from_utf8(source).ok()?.split(':');
         let is_ours = parts.next()? == self.incarnation && parts.next()?.parse() == Ok(self.partition);
         is_ours.then(|| parts.next()?.parse().ok()).flatten()

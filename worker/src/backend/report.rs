@@ -76,6 +76,8 @@ pub(crate) async fn ends_of(context: &Arc<Context>, partitions: Vec<i32>) -> BTr
 
 /// How old a stored report is; one that cannot be read is as old as can be.
 pub(super) fn age(report: &str) -> Duration {
-    let Ok(stored) = serde_json::from_str::<Stored>(report) else { return Duration::MAX };
+    let Ok(stored) = serde_json::from_str::<Stored>(report) else {
+        return Duration::MAX;
+    };
     Duration::from_millis(u64::try_from(now_ms() - stored.time_ms).unwrap_or(0))
 }

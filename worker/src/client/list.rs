@@ -36,7 +36,9 @@ impl List {
         let capacity = i32::try_from(capacity).unwrap_or(i32::MAX);
         // SAFETY: a plain constructor; librdkafka aborts the process rather than return null.
         let list = unsafe { sys::rd_kafka_topic_partition_list_new(capacity) };
-        Self { list: NonNull::new(list).expect("librdkafka's constructor returns a list") }
+        Self {
+            list: NonNull::new(list).expect("librdkafka's constructor returns a list"),
+        }
     }
 
     /// A list without offsets.
@@ -89,7 +91,8 @@ impl List {
     fn add(&self, topic: &CStr, partition: i32, offset: i64) -> *mut sys::rd_kafka_topic_partition_t {
         // SAFETY: the list is alive; librdkafka copies the name and returns an element of the list.
         unsafe {
-            let element = sys::rd_kafka_topic_partition_list_add(self.list.as_ptr(), topic.as_ptr(), partition);
+            let element =
+                sys::rd_kafka_topic_partition_list_add(self.list.as_ptr(), topic.as_ptr(), partition);
             (*element).offset = offset;
             element
         }
@@ -121,7 +124,15 @@ pub(super) unsafe fn read(
         }
         std::slice::from_raw_parts((*list).elems, count)
             .iter()
-            .map(|element| (Position { partition: element.partition, offset: element.offset }, element.err))
+            .map(|element| {
+                (
+                    Position {
+                        partition: element.partition,
+                        offset: element.offset,
+                    },
+                    element.err,
+                )
+            })
             .collect()
     }
 }

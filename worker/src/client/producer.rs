@@ -15,9 +15,6 @@ use super::error::Error;
 use super::list::{Commit, List, c_string};
 use super::message::Message;
 
-/// One name and value that goes ahead of those that a record came with.
-pub(crate) type Header<'a> = (&'a CStr, &'a [u8]);
-
 /// A transactional producer. It belongs to one thread.
 pub(crate) struct Producer {
     client: NonNull<sys::rd_kafka_t>,
@@ -70,7 +67,11 @@ impl Producer {
                 sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
             },
         )?;
-        Ok(Self { client, callbacks, topics: RefCell::default() })
+        Ok(Self {
+            client,
+            callbacks,
+            topics: RefCell::default(),
+        })
     }
 
     /// A handle of a topic.
@@ -104,23 +105,57 @@ impl Producer {
 
     /// Queues a record. It waits while the queue is full.
     pub(crate) fn produce(&self, outgoing: Outgoing<'_>) -> Result<(), Error> {
-        let Outgoing { topic, partition, key, value, timestamp_ms, headers, origin } = outgoing;
+        let Outgoing {
+            topic,
+            partition,
+            key,
+            value,
+            timestamp_ms,
+            headers,
+            origin,
+        } = outgoing;
         let headers = headers.into_raw();
         let arguments = [
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT, Value { rkt: topic.0.topic.as_ptr() }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION, Value { i32_: partition }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY, Value { mem: memory(key) }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE, Value { mem: memory(value) }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: timestamp_ms }),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT,
+                Value {
+                    rkt: topic.0.topic.as_ptr(),
+                },
+            ),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION,
+                Value { i32_: partition },
+            ),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY,
+                Value { mem: memory(key) },
+            ),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
+                Value { mem: memory(value) },
+            ),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
+                Value {
+                    i: sys::RD_KAFKA_MSG_F_COPY,
+                },
+            ),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP,
+                Value { i64_: timestamp_ms },
+            ),
             argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS, Value { headers }),
-            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: ptr::without_provenance_mut(origin) }),
+            argument(
+                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE,
+                Value {
+                    ptr: ptr::without_provenance_mut(origin),
+                },
+            ),
         ];
         loop {
             // SAFETY: the arguments live through the call; key and value are copied by it (MSG_F_COPY).
-            let error = unsafe {
-                sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), arguments.len())
-            };
+            let error =
+                unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), arguments.len()) };
             match Error::check("failed to produce", error) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.code == RDKafkaErrorCode::QueueFull => self.poll(QUEUE_FULL_WAIT),
@@ -280,9 +315,15 @@ unsafe extern "C" fn delivered(
     // SAFETY: librdkafka passes a living message and the opaque that was set at creation.
     let (callbacks, message) = unsafe { (&*opaque.cast::<Callbacks>(), &*message) };
     let code = RDKafkaErrorCode::from(message.err);
-    let purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+    let purged = matches!(
+        code,
+        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+    );
     if code != RDKafkaErrorCode::NoError && !purged {
-        callbacks.refusals.borrow_mut().push(Refusal { origin: message._private.addr(), code });
+        callbacks.refusals.borrow_mut().push(Refusal {
+            origin: message._private.addr(),
+            code,
+        });
     }
 }
 

@@ -25,7 +25,10 @@ pub(crate) fn topic_id<C: ClientContext>(
         let handle = client.native_ptr();
         let queue = sys::rd_kafka_queue_new(handle);
         let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        let options = sys::rd_kafka_AdminOptions_new(handle, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            handle,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         let mut text: [c_char; 256] = [0; 256];
         sys::rd_kafka_AdminOptions_set_request_timeout(
             options,
@@ -53,7 +56,10 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Option<String>, Erro
     // SAFETY: the caller vouches for the event; all that is read lives as long as the event.
     unsafe {
         if event.is_null() {
-            return Err(Error::of_code(operation, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT));
+            return Err(Error::of_code(
+                operation,
+                sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT,
+            ));
         }
         let code = sys::rd_kafka_event_error(event);
         if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -71,7 +77,11 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Option<String>, Erro
             return Err(Error::of_code(operation, code));
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(description);
-        let text = if id.is_null() { ptr::null() } else { sys::rd_kafka_Uuid_base64str(id) };
+        let text = if id.is_null() {
+            ptr::null()
+        } else {
+            sys::rd_kafka_Uuid_base64str(id)
+        };
         if text.is_null() {
             return Ok(None);
         }

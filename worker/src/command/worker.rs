@@ -84,7 +84,8 @@ pub(crate) fn run(runtime: &Runtime, arguments: WorkerArguments) -> Result<(), F
 /// The store that a specification names.
 pub(crate) fn store(spec: &PipelineSpec) -> Result<Store, Failure> {
     use secrecy::ExposeSecret as _;
-    let url = insights::spec::RedisUrl::parse(spec.redis.url.expose_secret()).map_err(Failure::configuration)?;
+    let url =
+        insights::spec::RedisUrl::parse(spec.redis.url.expose_secret()).map_err(Failure::configuration)?;
     Ok(Store::redis(url.into(), &spec.pipeline))
 }
 
@@ -159,7 +160,11 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
 }
 
 /// The last publication, and the last word of a bounded run.
-async fn finish(context: &Arc<backend::Context>, worker: &Worker, outcome: Outcome) -> Result<Outcome, Failure> {
+async fn finish(
+    context: &Arc<backend::Context>,
+    worker: &Worker,
+    outcome: Outcome,
+) -> Result<Outcome, Failure> {
     let mut publisher = Publisher::new(context);
     publisher.publish_last(context).await;
     if let Err(error) = context.store.remove_report(&worker.name).await {
@@ -187,9 +192,17 @@ fn default_name() -> String {
         return name;
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String =
-        host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(80).collect();
-    let host = if host.is_empty() { "worker".to_owned() } else { host };
+    let host: String = host
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+        .take(80)
+        .collect();
+    let host = if host.is_empty() {
+        "worker".to_owned()
+    } else {
+        host
+    };
     format!("{host}-{:08x}", rand::random::<u32>())
 }
 

@@ -5,6 +5,7 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use insights::record::Login;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
@@ -52,7 +53,11 @@ impl Core {
         partition: i32,
         messages: &mut Peekable<impl Iterator<Item = Message<'a>>>,
     ) {
-        let run = if self.producer.is_ready() { self.leases.take_run(partition) } else { None };
+        let run = if self.producer.is_ready() {
+            self.leases.take_run(partition)
+        } else {
+            None
+        };
         let Some(mut run) = run else {
             // Read before the partition was given up or paused: whoever reads it next starts where it was left.
             while next_of(messages, partition).is_some() {}
@@ -139,40 +144,55 @@ impl Core {
         delivers: bool,
     ) -> Result<Option<Pause>, Error> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = match compiled.decoder.decode(&mut scratch, message.value(), message.timestamp_ms()) {
-            Ok(login) => {
-                if counts {
-                    if !run.state.has_scopes(login.counted.time_ms) {
-                        let missing = run.missing_scopes(login.counted.time_ms);
-                        self.scratch = scratch;
-                        self.request_scopes(run, missing);
-                        return Ok(Some(Pause::Scopes));
-                    }
-                    run.state.count_login(&login.counted);
-                }
-                if delivers && login.counted.processed {
-                    self.deliver(run, message, |delivery, producer, topics, run| {
-                        delivery.output(producer, topics, run, message, &login)
-                    })
-                } else {
-                    Ok(())
-                }
-            }
+        let result = match &compiled
+            .decoder
+            .decode(&mut scratch, message.value(), message.timestamp_ms())
+        {
+            Ok(login) => self.take_login(run, message, login, counts, delivers),
             Err(rejection) => {
                 if counts {
                     run.state.count_dead_letter(rejection.reason);
                 }
                 if delivers {
-                    self.deliver(run, message, |delivery, producer, topics, run| {
-                        delivery.rejection(producer, topics, run, message, rejection)
-                    })
+                    let produced = self.deliver(run, message, |delivery, producer, topics, run| {
+                        delivery.rejection(producer, topics, run, message, *rejection)
+                    });
+                    produced.map(|()| None)
                 } else {
-                    Ok(())
+                    Ok(None)
                 }
             }
         };
         self.scratch = scratch;
-        result.map(|()| None)
+        result
+    }
+
+    fn take_login(
+        &mut self,
+        run: &mut Run,
+        message: Message<'_>,
+        login: &Login<'_>,
+        counts: bool,
+        delivers: bool,
+    ) -> Result<Option<Pause>, Error> {
+        if counts {
+            run.state.missing_scopes(login.counted.time_ms, &mut self.missing);
+            if !self.missing.is_empty() {
+                let missing = std::mem::take(&mut self.missing);
+                self.request_scopes(run, missing);
+                return Ok(Some(Pause::Scopes));
+            }
+            if let Err(error) = run.state.count_login(&login.counted) {
+                tracing::error!(partition = run.partition, %error, "a state is of no more use: it is loaded again");
+                return Ok(Some(Pause::Reload));
+            }
+        }
+        if delivers && login.counted.processed {
+            self.deliver(run, message, |delivery, producer, topics, run| {
+                delivery.output(producer, topics, run, message, login)
+            })?;
+        }
+        Ok(None)
     }
 
     /// Produces within the open transaction; a record under suspicion goes alone, so that its refusal is its own.
@@ -189,7 +209,11 @@ impl Core {
     ) -> Result<(), Error> {
         self.ensure_transaction()?;
         let Some((producer, topics)) = self.producer.ready() else {
-            return Err(Error::local("failed to produce", RDKafkaErrorCode::State, "no producer yet"));
+            return Err(Error::local(
+                "failed to produce",
+                RDKafkaErrorCode::State,
+                "no producer yet",
+            ));
         };
         if run.suspects.is_empty() || !run.suspects.contains(&message.offset()) {
             return produce(&mut self.delivery, producer, topics, run);
@@ -203,7 +227,9 @@ impl Core {
 
     fn request_scopes(&mut self, run: &mut Run, missing: std::collections::BTreeSet<insights::state::Scope>) {
         // Only a state that Redis holds has scopes that are not in memory; a flush on its way is waited for.
-        let Some(token) = run.redis.token.clone() else { return };
+        let Some(token) = run.redis.token.clone() else {
+            return;
+        };
         if run.redis.in_flight.is_some() || run.redis.loading {
             return;
         }
@@ -257,7 +283,7 @@ impl Core {
                 tracing::warn!(partition, %error, "the log moved away: the partition is loaded again");
                 self.reload(consumer, &[partition]);
             }
-            RDKafkaErrorCode::MaxPollIntervalExceeded => tracing::warn!(%error, "the pump was too slow"),
+            RDKafkaErrorCode::PollExceeded => tracing::warn!(%error, "the pump was too slow"),
             _ => self.note_away("the source topic", &error),
         }
     }

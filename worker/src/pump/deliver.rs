@@ -73,7 +73,10 @@ impl Delivery {
 
     /// Handles of both topics.
     pub(crate) fn topics(&self, producer: &Producer) -> Topics {
-        Topics { output: producer.topic(&self.output.name), dead_letters: producer.topic(&self.dead_letters.name) }
+        Topics {
+            output: producer.topic(&self.output.name),
+            dead_letters: producer.topic(&self.dead_letters.name),
+        }
     }
 
     /// Delivers a login that passed the filter.
@@ -88,7 +91,10 @@ impl Delivery {
         let form = run.forms.get(&message.offset()).copied().unwrap_or(Form::Regular);
         if form != Form::Regular {
             run.delivery.output_refused += 1;
-            let cause = Cause { reason: OUTPUT_REFUSED, field: None };
+            let cause = Cause {
+                reason: OUTPUT_REFUSED,
+                field: None,
+            };
             return self.dead_letter(producer, topics, run, message, &cause, form);
         }
         self.value.clear();
@@ -96,7 +102,7 @@ impl Delivery {
         self.key.clear();
         let key = match login.output_key(&mut self.key) {
             Key::Source => message.key(),
-            Key::Value => Some(self.key.as_slice()),
+            Key::Value(value) => Some(value),
             Key::Null => None,
         };
         write_source(&mut self.source, run, message);
@@ -111,7 +117,11 @@ impl Delivery {
             headers,
             origin: self.produced.len(),
         })?;
-        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: true });
+        self.produced.push(Produced {
+            partition: run.partition,
+            offset: message.offset(),
+            output: true,
+        });
         Ok(())
     }
 
@@ -128,7 +138,10 @@ impl Delivery {
             None | Some(Form::Regular) => Form::DeadLetter(DeadLetterForm::default()),
             Some(form) => *form,
         };
-        let cause = Cause { reason: rejection.reason.code(), field: rejection.field };
+        let cause = Cause {
+            reason: rejection.reason.code(),
+            field: rejection.field,
+        };
         self.dead_letter(producer, topics, run, message, &cause, form)
     }
 
@@ -144,11 +157,19 @@ impl Delivery {
         let Form::DeadLetter(form) = form else {
             run.delivery.undeliverable += 1;
             let (from, to) = (message.offset(), message.offset() + 1);
-            run.pending_gaps.push(Gap { from, to, reason: UNDELIVERABLE.to_owned() });
+            run.pending_gaps.push(Gap {
+                from,
+                to,
+                reason: UNDELIVERABLE.to_owned(),
+            });
             return Ok(());
         };
         write_source(&mut self.source, run, message);
-        let mut headers = if form.bare { Headers::new() } else { Headers::of(message) };
+        let mut headers = if form.bare {
+            Headers::new()
+        } else {
+            Headers::of(message)
+        };
         self.describe(&mut headers, message, cause);
         let mut timestamp_ms = message.timestamp_ms();
         if form.time_now {
@@ -176,7 +197,11 @@ impl Delivery {
             headers,
             origin: self.produced.len(),
         })?;
-        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: false });
+        self.produced.push(Produced {
+            partition: run.partition,
+            offset: message.offset(),
+            output: false,
+        });
         Ok(())
     }
 
@@ -211,8 +236,14 @@ impl Delivery {
 /// Writes `<incarnation>:<partition>:<offset>`.
 fn write_source(into: &mut Vec<u8>, run: &Run, message: Message<'_>) {
     into.clear();
-    write!(into, "{}:{}:{}", run.incarnation, message.partition(), message.offset())
-        .expect("writing into memory does not fail");
+    write!(
+        into,
+        "{}:{}:{}",
+        run.incarnation,
+        message.partition(),
+        message.offset()
+    )
+    .expect("writing into memory does not fail");
 }
 
 /// The time now, in milliseconds since 1970.

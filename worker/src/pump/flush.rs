@@ -34,9 +34,13 @@ impl Core {
     pub(super) fn flush_partition(&mut self, partition: i32) {
         let nonce = format!("{:016x}", rand::random::<u64>());
         let owner = &self.transactional_id;
-        let Some(lease) = self.leases.get_mut(partition) else { return };
+        let Some(lease) = self.leases.get_mut(partition) else {
+            return;
+        };
         let id = lease.id.clone();
-        let Some(run) = lease.run_mut().filter(|run| run.is_flush_due()) else { return };
+        let Some(run) = lease.run_mut().filter(|run| run.is_flush_due()) else {
+            return;
+        };
         let flush = run.flush(owner, &nonce, Instant::now());
         self.send(Request::Flush(id, Box::new(flush)));
     }
@@ -77,13 +81,24 @@ impl Core {
     #[expect(clippy::unused_self, reason = "speaks for the pump")]
     pub(super) fn note_conflict(&self, id: &LeaseId, cause: Cause) {
         match cause {
-            Cause::Flush => tracing::warn!(partition = id.partition, "compare-and-set refused: another state is stored"),
-            Cause::Check => tracing::warn!(partition = id.partition, "another state is stored than was flushed"),
+            Cause::Flush => tracing::warn!(
+                partition = id.partition,
+                "compare-and-set refused: another state is stored"
+            ),
+            Cause::Check => tracing::warn!(
+                partition = id.partition,
+                "another state is stored than was flushed"
+            ),
         }
     }
 
     /// Parts of a state arrived: reading goes on.
-    pub(super) fn insert_scopes(&mut self, consumer: &Consumer, id: &LeaseId, scopes: &BTreeMap<Scope, Parts>) {
+    pub(super) fn insert_scopes(
+        &mut self,
+        consumer: &Consumer,
+        id: &LeaseId,
+        scopes: &BTreeMap<Scope, Parts>,
+    ) {
         let Some(run) = self.leases.run_of(id) else { return };
         run.redis.loading = false;
         for (scope, parts) in scopes {
@@ -100,10 +115,17 @@ impl Core {
 
     /// Reads a paused partition again, from where it was left.
     pub(super) fn resume(&mut self, consumer: &Consumer, partition: i32) {
-        let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else { return };
+        let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else {
+            return;
+        };
         run.pause = None;
-        let position = Position { partition, offset: run.read_next };
-        let resumed = consumer.seek(&[position], super::SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
+        let position = Position {
+            partition,
+            offset: run.read_next,
+        };
+        let resumed = consumer
+            .seek(&[position], super::SEEK_LIMIT)
+            .and_then(|()| consumer.resume(&[partition]));
         if let Err(error) = resumed {
             tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
             self.reload(consumer, &[partition]);
@@ -113,14 +135,27 @@ impl Core {
     /// Moves past transaction markers behind the last record, so that at rest positions equal the log's end.
     pub(super) fn skip_markers(&mut self, consumer: &Consumer) {
         let had_errors = std::mem::take(&mut self.batch_had_errors);
-        let every = if self.settings.bounds.until_end { Duration::ZERO } else { MARKERS_EVERY };
+        let every = if self.settings.bounds.until_end {
+            Duration::ZERO
+        } else {
+            MARKERS_EVERY
+        };
         if had_errors || self.last_positions_at.elapsed() < every {
             return;
         }
         self.last_positions_at = Instant::now();
-        let partitions: Vec<i32> = self.leases.runs().filter(|run| run.pause.is_none()).map(|run| run.partition).collect();
+        let partitions: Vec<i32> = self
+            .leases
+            .runs()
+            .filter(|run| run.pause.is_none())
+            .map(|run| run.partition)
+            .collect();
         for position in consumer.positions(&partitions) {
-            if let Some(run) = self.leases.get_mut(position.partition).and_then(|lease| lease.run_mut()) {
+            if let Some(run) = self
+                .leases
+                .get_mut(position.partition)
+                .and_then(|lease| lease.run_mut())
+            {
                 run.skip_to(position.offset);
             }
         }
@@ -140,14 +175,24 @@ impl Core {
         let records = self.progress.take_reported();
         let gated = std::mem::take(&mut self.gated);
         if gated > 0 {
-            tracing::info!(records = gated, "records below a gate were read again and skipped");
+            tracing::info!(
+                records = gated,
+                "records below a gate were read again and skipped"
+            );
         }
         #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
         let records_per_second = records as f64 / since.as_secs_f64();
         let busy = std::mem::take(&mut self.busy).as_secs_f64() / since.as_secs_f64();
-        let positions =
-            self.leases.runs().map(|run| (run.partition, (run.state_next, run.last_timestamp_ms()))).collect();
-        self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
+        let positions = self
+            .leases
+            .runs()
+            .map(|run| (run.partition, (run.state_next, run.last_timestamp_ms())))
+            .collect();
+        self.send(Request::Report(Report {
+            records_per_second,
+            busy: busy.min(1.0),
+            positions,
+        }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {
             if let (Some(token), None) = (&run.redis.token, &run.redis.in_flight) {
@@ -176,13 +221,19 @@ impl Core {
         let now = Instant::now();
         let mut skewed = Vec::new();
         for run in self.leases.runs() {
-            let too_long = run.redis.behind_since.is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
+            let too_long = run
+                .redis
+                .behind_since
+                .is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
             if run.pause.is_none() && (run.skew() >= SKEW_RECORDS_MAX || too_long && !run.is_flushed()) {
                 skewed.push(run.partition);
             }
         }
         for partition in skewed {
-            tracing::warn!(partition, "Redis is too far behind: the partition waits; nothing is lost");
+            tracing::warn!(
+                partition,
+                "Redis is too far behind: the partition waits; nothing is lost"
+            );
             self.pause(consumer, partition, Pause::Skew);
         }
     }

@@ -13,7 +13,7 @@ mod rebalance;
 pub(crate) mod run;
 mod transaction;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use insights::record::Scratch;
 use insights::spec::PipelineSpec;
+use insights::state::Scope;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::bounds::Progress;
@@ -34,6 +35,7 @@ pub(crate) use self::bounds::Bounds;
 pub(crate) use self::deliver::{Delivery, Destination};
 pub(crate) use self::event::{Cause, Event, Report, Request};
 pub(crate) use self::lease::LeaseId;
+pub(crate) use self::transaction::LOG_AWAY_EVERY;
 
 /// What a pump is made of.
 pub(crate) struct Settings {
@@ -81,7 +83,10 @@ pub(crate) fn run(settings: Settings) -> Result<Outcome, Failure> {
     core.drain(&consumer);
     core.watchdog().rest();
     outcome?;
-    Ok(Outcome { records: core.progress.committed, is_flushed: core.drained_clean })
+    Ok(Outcome {
+        records: core.progress.committed,
+        is_flushed: core.drained_clean,
+    })
 }
 
 /// Everything of the pump but the consumer, which calls back into it while it polls.
@@ -94,6 +99,8 @@ struct Core {
     generation: Option<Generation>,
     delivery: Delivery,
     scratch: Scratch,
+    /// Scopes that the record at hand needs; kept to save allocations.
+    missing: BTreeSet<Scope>,
     progress: Progress,
     /// Events that came while something particular was waited for.
     deferred: VecDeque<Event>,
@@ -122,7 +129,11 @@ struct Slot {
 
 impl Slot {
     fn new(producer: Producer) -> Self {
-        Self { topics: None, producer, made_at: Instant::now() }
+        Self {
+            topics: None,
+            producer,
+            made_at: Instant::now(),
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -139,8 +150,11 @@ impl Core {
         let now = Instant::now();
         let transactional_id = format!("{}/{}", settings.spec.pipeline, settings.name);
         let producer = new_producer(&settings, &transactional_id)?;
-        let delivery =
-            Delivery::new(&settings.spec.source.topic, settings.output.clone(), settings.dead_letters.clone());
+        let delivery = Delivery::new(
+            &settings.spec.source.topic,
+            settings.output.clone(),
+            settings.dead_letters.clone(),
+        );
         Ok(Self {
             transactional_id,
             leases: Leases::default(),
@@ -149,6 +163,7 @@ impl Core {
             generation: None,
             delivery,
             scratch: Scratch::default(),
+            missing: BTreeSet::new(),
             progress: Progress::new(settings.bounds),
             deferred: VecDeque::new(),
             away_since: None,
@@ -184,7 +199,9 @@ impl Core {
             consumer.poll(batch, BEAT, self);
             let woke_at = Instant::now();
             if let Some(reason) = consumer.take_fatal() {
-                return Err(Failure::runtime(anyhow::anyhow!("the Kafka consumer failed for good: {reason}")));
+                return Err(Failure::runtime(anyhow::anyhow!(
+                    "the Kafka consumer failed for good: {reason}"
+                )));
             }
             self.process(consumer, batch);
             self.serve_producer(consumer);
@@ -229,9 +246,15 @@ impl Core {
     fn begin(&mut self, consumer: &Consumer, id: &LeaseId, mut run: Box<Run>) {
         let Some(lease) = self.leases.of(id) else { return };
         let partition = run.partition;
-        run.stop_at = run.level_at.unwrap_or(i64::MAX).min(*lease.hold_at.get_or_insert(run.hold_at));
+        run.stop_at = run
+            .level_at
+            .unwrap_or(i64::MAX)
+            .min(*lease.hold_at.get_or_insert(run.hold_at));
         run.hold_at = lease.hold_at.unwrap_or(i64::MAX);
-        let position = Position { partition, offset: run.read_next };
+        let position = Position {
+            partition,
+            offset: run.read_next,
+        };
         tracing::info!(
             partition,
             read_from = run.read_next,
@@ -240,7 +263,9 @@ impl Core {
             "partition loaded"
         );
         let started = if lease.fetching {
-            consumer.seek(&[position], SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]))
+            consumer
+                .seek(&[position], SEEK_LIMIT)
+                .and_then(|()| consumer.resume(&[partition]))
         } else {
             consumer.assign(&[position])
         };
@@ -258,10 +283,9 @@ impl Core {
         }
         tracing::error!(partition = id.partition, "partition halted: {halt}");
         if self.settings.bounds.is_bounded() {
-            self.failure = Some(Failure::runtime(anyhow::Error::new(halt).context(format!(
-                "partition {} halted",
-                id.partition
-            ))));
+            self.failure = Some(Failure::runtime(
+                anyhow::Error::new(halt).context(format!("partition {} halted", id.partition)),
+            ));
         }
     }
 
@@ -297,7 +321,12 @@ impl Core {
 }
 
 fn new_producer(settings: &Settings, transactional_id: &str) -> Result<Producer, Failure> {
-    Producer::new(&client::producer(&settings.spec, &settings.name, transactional_id)).map_err(Failure::runtime)
+    Producer::new(&client::producer(
+        &settings.spec,
+        &settings.name,
+        transactional_id,
+    ))
+    .map_err(Failure::runtime)
 }
 
 /// Records of one batch call.

@@ -64,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) pause: Option<Pause>,
     /// What Redis holds.
     pub(crate) redis: RedisSide,
+    /// Scopes of a stored state that this one replaces; they go with the first flush.
+    replaced: Vec<Scope>,
     state_last: Option<LastRecord>,
     out_last: Option<LastRecord>,
     committed_last: Option<LastRecord>,
@@ -125,6 +127,8 @@ pub(crate) struct Beginning {
     pub(crate) delivery: Delivery,
     /// Known gaps.
     pub(crate) gaps: Vec<Gap>,
+    /// Scopes of a stored state that this one replaces.
+    pub(crate) replaced: Vec<Scope>,
     /// Whether Redis holds the timeline's history.
     pub(crate) has_history: bool,
     /// The first offset to be read.
@@ -140,8 +144,22 @@ pub(crate) struct Beginning {
 impl Run {
     /// A partition as it starts.
     pub(crate) fn new(beginning: Beginning) -> Self {
-        let Beginning { partition, plan, topic_id, timeline, state, stored, delivery, gaps, has_history, read_from, hold_at, level_at, now } =
-            beginning;
+        let Beginning {
+            partition,
+            plan,
+            topic_id,
+            timeline,
+            state,
+            stored,
+            delivery,
+            gaps,
+            replaced,
+            has_history,
+            read_from,
+            hold_at,
+            level_at,
+            now,
+        } = beginning;
         let rebuilt_with_revision = stored
             .as_ref()
             .and_then(|(_, head)| head.rebuilt_with_revision)
@@ -183,6 +201,7 @@ impl Run {
                 flushed_at: now,
                 behind_since: None,
             },
+            replaced,
             state_last: plan.state_last,
             out_last: plan.kafka_last,
             committed_last: plan.kafka_last,
@@ -221,7 +240,10 @@ impl Run {
     /// Notes the last record of a batch as the one to be recognised later.
     pub(crate) fn remember(&mut self, message: Message<'_>) {
         let offset = message.offset();
-        let last = Some(LastRecord { offset, fingerprint: fingerprint_of(message) });
+        let last = Some(LastRecord {
+            offset,
+            fingerprint: fingerprint_of(message),
+        });
         if self.state_next == offset + 1 {
             self.state_last = last;
             self.state_timestamp_ms = message.timestamp_ms();
@@ -237,8 +259,16 @@ impl Run {
         if self.pause.is_some() || position <= self.read_next {
             return;
         }
-        self.state_next = if self.state_next >= self.read_next { self.state_next.max(position) } else { self.state_next };
-        self.out_next = if self.out_next >= self.read_next { self.out_next.max(position) } else { self.out_next };
+        self.state_next = if self.state_next >= self.read_next {
+            self.state_next.max(position)
+        } else {
+            self.state_next
+        };
+        self.out_next = if self.out_next >= self.read_next {
+            self.out_next.max(position)
+        } else {
+            self.out_next
+        };
         self.read_next = position;
     }
 
@@ -259,11 +289,18 @@ impl Run {
             last: self.out_last,
             revisions: revisions
                 .iter()
-                .map(|entry| RevisionStart { revision: entry.revision, first_offset: entry.first_offset })
+                .map(|entry| RevisionStart {
+                    revision: entry.revision,
+                    first_offset: entry.first_offset,
+                })
                 .collect(),
             delivery: self.delivery,
         };
-        Commit { partition: self.partition, offset: self.out_next, metadata: metadata.to_text() }
+        Commit {
+            partition: self.partition,
+            offset: self.out_next,
+            metadata: metadata.to_text(),
+        }
     }
 
     /// The open transaction has committed.
@@ -315,11 +352,16 @@ impl Run {
 
     /// The next flush: everything that changed, as absolute values.
     pub(crate) fn flush(&mut self, owner: &str, nonce: &str, now: Instant) -> Flush {
-        let version = u64::try_from(self.state_next).unwrap_or(0);
-        let changes = self.state.take_changes(version);
+        // Another one at each flush, whoever makes it: parts that belong together are told from others by it.
+        let version = rand::random::<u64>() >> VERSION_SHIFT;
+        let mut changes = self.state.take_changes(version);
+        changes.drops.extend(self.replaced.iter().copied());
         let token = format!("{}|{}|{nonce}", self.incarnation, self.state_next);
         let head = serde_json::to_vec(&self.head(owner)).expect("plain data is JSON");
-        let mut fields = BTreeMap::from([(PROGRESS.to_owned(), head), (MANIFEST.to_owned(), changes.manifest)]);
+        let mut fields = BTreeMap::from([
+            (PROGRESS.to_owned(), head),
+            (MANIFEST.to_owned(), changes.manifest),
+        ]);
         if !self.redis.has_history {
             let history = serde_json::to_vec(&self.timeline.history).expect("plain data is JSON");
             fields.insert(HISTORY.to_owned(), history);
@@ -344,16 +386,10 @@ impl Run {
             self.redis.next = next;
             self.redis.kafka_next = kafka_next;
             self.redis.has_history = true;
+            self.replaced.clear();
             self.redis.behind_since = (self.committed > next).then_some(now);
             self.state.forget_clean_scopes(SCOPES_KEPT);
         }
-    }
-
-    /// Scopes that a login at this time changes and that are not there yet.
-    pub(crate) fn missing_scopes(&self, time_ms: i64) -> BTreeSet<Scope> {
-        let mut missing = BTreeSet::new();
-        self.state.missing_scopes(time_ms, &mut missing);
-        missing
     }
 
     fn head(&self, owner: &str) -> Head {
@@ -387,6 +423,9 @@ pub(crate) const MANIFEST: &str = "manifest";
 
 /// The head's field that holds [`crate::protocol::progress::History`].
 pub(crate) const HISTORY: &str = "history";
+
+/// Leaves versions of 40 bits, which are short when written.
+const VERSION_SHIFT: u32 = 24;
 
 /// Days that stay in memory when nothing changed in them: today, and yesterday around midnight.
 const SCOPES_KEPT: usize = 2;

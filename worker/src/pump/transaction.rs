@@ -46,7 +46,11 @@ impl Core {
             return Ok(());
         }
         let Some((producer, _)) = self.producer.ready() else {
-            return Err(Error::local("failed to begin a transaction", RDKafkaErrorCode::State, "no producer yet"));
+            return Err(Error::local(
+                "failed to begin a transaction",
+                RDKafkaErrorCode::State,
+                "no producer yet",
+            ));
         };
         producer.take_trouble();
         producer.begin()?;
@@ -56,7 +60,9 @@ impl Core {
 
     /// Serves the producer's callbacks, and acts on records that a broker did not take.
     pub(super) fn serve_producer(&mut self, consumer: &Consumer) {
-        let Some((producer, _)) = self.producer.ready() else { return };
+        let Some((producer, _)) = self.producer.ready() else {
+            return;
+        };
         producer.poll(Duration::ZERO);
         let refusals = producer.take_refusals();
         if !refusals.is_empty() {
@@ -90,16 +96,30 @@ impl Core {
             self.recapture_generation(consumer);
         }
         let Some((producer, _)) = self.producer.ready() else {
-            return Err(Error::local("failed to commit", RDKafkaErrorCode::State, "no producer yet"));
+            return Err(Error::local(
+                "failed to commit",
+                RDKafkaErrorCode::State,
+                "no producer yet",
+            ));
         };
         let Some(generation) = &self.generation else {
-            return Err(Error::local("failed to commit", RDKafkaErrorCode::UnknownMemberId, "not a member of the group"));
+            return Err(Error::local(
+                "failed to commit",
+                RDKafkaErrorCode::UnknownMemberId,
+                "not a member of the group",
+            ));
         };
         if consumer.is_assignment_lost() {
-            return Err(Error::local("failed to commit", RDKafkaErrorCode::UnknownMemberId, "the assignment is lost"));
+            return Err(Error::local(
+                "failed to commit",
+                RDKafkaErrorCode::UnknownMemberId,
+                "the assignment is lost",
+            ));
         }
         let deadline = Instant::now() + COMMIT_LIMIT;
-        repeat(deadline, |limit| producer.send_offsets(consumer.topic(), commits, generation, limit))?;
+        repeat(deadline, |limit| {
+            producer.send_offsets(consumer.topic(), commits, generation, limit)
+        })?;
         repeat(deadline, |limit| producer.commit(limit))
     }
 
@@ -116,7 +136,9 @@ impl Core {
                 run.redis.behind_since.get_or_insert(now);
             }
         }
-        let Some((producer, _)) = self.producer.ready() else { return };
+        let Some((producer, _)) = self.producer.ready() else {
+            return;
+        };
         if producer.take_trouble() {
             // A request of this transaction may still be under way on a broken connection, and could end the next one
             // (librdkafka #5423): only a new epoch fences it.
@@ -126,7 +148,9 @@ impl Core {
     }
 
     fn commit_failed(&mut self, consumer: &Consumer, error: &Error) {
-        let Some((producer, _)) = self.producer.ready() else { return };
+        let Some((producer, _)) = self.producer.ready() else {
+            return;
+        };
         let refusals = producer.take_refusals();
         if !refusals.is_empty() {
             return self.refused(consumer, &refusals);
@@ -155,7 +179,9 @@ impl Core {
         self.is_transaction_open = false;
         self.delivery.produced.clear();
         let records = self.progress.aborted();
-        let Some((producer, _)) = self.producer.ready() else { return };
+        let Some((producer, _)) = self.producer.ready() else {
+            return;
+        };
         tracing::info!(why, records, "transaction aborted");
         let aborted = repeat(Instant::now() + ABORT_LIMIT, |limit| producer.abort(limit));
         let trouble = producer.take_trouble();
@@ -174,7 +200,10 @@ impl Core {
             let read_next = run.read_next;
             let offset = run.rewind();
             if offset != read_next && run.pause.is_none() {
-                positions.push(Position { partition: id.partition, offset });
+                positions.push(Position {
+                    partition: id.partition,
+                    offset,
+                });
             }
         }
         if let Err(error) = consumer.seek(&positions, super::SEEK_LIMIT) {
@@ -191,7 +220,12 @@ impl Core {
         self.delivery.produced.clear();
         self.progress.aborted();
         self.replace_producer();
-        let fetching: Vec<i32> = self.leases.iter().filter(|l| l.fetching).map(|l| l.id.partition).collect();
+        let fetching: Vec<i32> = self
+            .leases
+            .iter()
+            .filter(|l| l.fetching)
+            .map(|l| l.id.partition)
+            .collect();
         if let Err(error) = consumer.pause(&fetching) {
             tracing::debug!(%error, "failed to pause partitions until the producer is replaced");
         }
@@ -222,10 +256,15 @@ impl Core {
         let mut groups: BTreeMap<(i32, bool), Vec<(i64, delivery::Refused)>> = BTreeMap::new();
         let mut away = None;
         for refusal in refusals {
-            let Some(produced) = self.delivery.produced.get(refusal.origin) else { continue };
+            let Some(produced) = self.delivery.produced.get(refusal.origin) else {
+                continue;
+            };
             match delivery::refused(refusal.code) {
                 Some(refused) => {
-                    groups.entry((produced.partition, produced.output)).or_default().push((produced.offset, refused));
+                    groups
+                        .entry((produced.partition, produced.output))
+                        .or_default()
+                        .push((produced.offset, refused));
                 }
                 // Its neighbours in the batch are at fault (KIP-467).
                 None if refusal.code == RDKafkaErrorCode::InvalidDifferentRecord => {}
@@ -233,11 +272,19 @@ impl Core {
             }
         }
         for ((partition, output), records) in groups {
-            let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else { continue };
+            let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else {
+                continue;
+            };
             if let [(offset, refused)] = records.as_slice() {
                 let form = run.forms.get(offset).copied().unwrap_or(Form::Regular);
                 let next = delivery::next(form, output, *refused);
-                tracing::warn!(partition, offset, ?refused, ?next, "a topic refused a record for good");
+                tracing::warn!(
+                    partition,
+                    offset,
+                    ?refused,
+                    ?next,
+                    "a topic refused a record for good"
+                );
                 run.forms.insert(*offset, next);
                 run.suspects.remove(offset);
             } else {
@@ -245,7 +292,10 @@ impl Core {
             }
         }
         if let Some(code) = away {
-            let topics = format!("`{}` or `{}`", self.settings.output.name, self.settings.dead_letters.name);
+            let topics = format!(
+                "`{}` or `{}`",
+                self.settings.output.name, self.settings.dead_letters.name
+            );
             let error = Error::local("failed to produce", code, code.to_string());
             self.note_away(&topics, &error);
         }
@@ -256,7 +306,10 @@ impl Core {
     pub(super) fn note_away(&mut self, what: &str, error: &Error) {
         let now = Instant::now();
         let since = *self.away_since.get_or_insert(now);
-        if self.away_logged_at.is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY) {
+        if self
+            .away_logged_at
+            .is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY)
+        {
             self.away_logged_at = Some(now);
             let away_s = now.duration_since(since).as_secs();
             tracing::warn!(%error, away_s, "waiting for {what}; nothing is lost");

@@ -6,6 +6,8 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::spec::redis_url::{self, RedisUrl};
+
 /// Where a Redis is and how to log in.
 #[derive(Clone, Debug)]
 pub struct Address {
@@ -35,6 +37,24 @@ pub enum Kind {
     },
     /// A cluster.
     Cluster,
+}
+
+impl From<RedisUrl> for Address {
+    fn from(url: RedisUrl) -> Self {
+        let kind = match (url.kind, url.master) {
+            (redis_url::Kind::Cluster, _) => Kind::Cluster,
+            (redis_url::Kind::Sentinel, Some(master)) => Kind::Sentinel { master },
+            _ => Kind::Single,
+        };
+        Self {
+            kind,
+            hosts: url.hosts,
+            tls: url.tls,
+            user: url.user,
+            password: url.password,
+            database: url.database.into(),
+        }
+    }
 }
 
 impl Address {
