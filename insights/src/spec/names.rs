@@ -2,7 +2,7 @@
 //!
 //! Owns what is well-formed. It never asks whether something exists.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// Whether a text is `[a-z0-9]([a-z0-9._-]*[a-z0-9])?`, at most 128 bytes.
 pub(super) fn is_pipeline_id(text: &str) -> bool {

@@ -72,6 +72,7 @@ async fn show(spec: Arc<PipelineSpec>, arguments: &DemoArguments) -> Result<(), 
                 bounds: Bounds::default(),
                 wait: None,
                 output: arguments.output,
+                is_demo: true,
             },
             stopped,
         ));

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) wait: Option<Duration>,
     /// How insights are printed.
     pub(crate) output: OutputFormat,
+    /// Whether Kafka is librdkafka's mock cluster.
+    pub(crate) is_demo: bool,
 }
 
 /// Runs the command.
@@ -57,6 +59,7 @@ pub(crate) fn run(runtime: &Runtime, arguments: WorkerArguments) -> Result<(), F
         bounds,
         wait: bounds.is_bounded().then_some(arguments.wait),
         output: arguments.output,
+        is_demo: false,
     };
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
@@ -91,7 +94,12 @@ pub(crate) fn store(spec: &PipelineSpec) -> Result<Store, Failure> {
 
 /// Works until told to stop, or until the bounds are reached.
 pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> Result<Outcome, Failure> {
-    let control = Arc::new(Control::new(&worker.spec, &worker.name).map_err(Failure::runtime)?);
+    let control = if worker.is_demo {
+        Control::of_mock
+    } else {
+        Control::new
+    };
+    let control = Arc::new(control(&worker.spec, &worker.name).map_err(Failure::runtime)?);
     let ready = tokio::select! {
         ready = startup::prepare(&worker.spec, &control, &worker.store, worker.wait) => ready?,
         _ = &mut stopped => return Ok(Outcome::default()),

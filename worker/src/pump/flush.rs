@@ -246,7 +246,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const MARKERS_EVERY: Duration = Duration::from_secs(4);
 
 /// How often the worker reports and all tokens are checked.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+pub(super) const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 
 /// How far Kafka may run ahead of Redis in a partition.
 const SKEW_RECORDS_MAX: i64 = 1_000_000;

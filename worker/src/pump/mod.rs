@@ -275,6 +275,14 @@ impl Core {
             tracing::warn!(partition, %error, "failed to start reading a partition: it is loaded again");
             self.reload(consumer, &[partition]);
         }
+        if self
+            .leases
+            .iter()
+            .all(|lease| matches!(lease.phase, Phase::Running(_)))
+        {
+            // Everybody who looks at the reports sees the new assignment soon.
+            self.last_housekeeping_at = Instant::now() - flush::HOUSEKEEPING_EVERY;
+        }
     }
 
     fn halted(&mut self, id: &LeaseId, halt: crate::protocol::start::Halt) {
