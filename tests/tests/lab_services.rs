@@ -101,7 +101,7 @@ fn an_administrator_changes_topics() -> Result<()> {
 
     kafka.alter_topic(&topic, "max.message.bytes", "1000")?;
     let settings = kafka.tool(
-        "org.apache.kafka.tools.ConfigCommand",
+        "kafka.admin.ConfigCommand",
         &["--entity-type", "topics", "--entity-name", &topic, "--describe"],
     )?;
     assert!(settings.contains("max.message.bytes=1000"), "{settings}");

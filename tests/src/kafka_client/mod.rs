@@ -5,11 +5,13 @@ mod produce;
 mod read;
 mod record;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 pub use self::produce::TransactionalProducer;
 pub use self::read::{Isolation, LogEnds};
@@ -82,7 +84,9 @@ impl Client {
         let mut config = ClientConfig::new();
         config
             .set("group.id", READER_GROUP)
-            .set("enable.auto.commit", "false");
+            .set("enable.auto.commit", "false")
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "200");
         for (name, value) in &self.properties {
             config.set(name, value);
         }
@@ -91,13 +95,38 @@ impl Client {
 
     fn metadata(&self, topic: Option<&str>) -> Result<rdkafka::metadata::Metadata> {
         let consumer: BaseConsumer = self.config().create().context("failed to make a client")?;
-        consumer
-            .fetch_metadata(topic, METADATA_DEADLINE)
-            .context("the broker does not answer")
+        let end = Instant::now() + METADATA_DEADLINE;
+        loop {
+            let error = match consumer.fetch_metadata(topic, METADATA_LOOK) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => error,
+            };
+            if let Some(refusal) = refusal(&consumer) {
+                return Err(refusal).context("the broker refuses this client, or is not there");
+            }
+            if Instant::now() >= end {
+                return Err(error).context("the broker does not answer");
+            }
+        }
     }
+}
+
+/// What makes waiting for an answer pointless, if the client has met such a thing.
+fn refusal(consumer: &BaseConsumer) -> Option<KafkaError> {
+    while let Some(event) = consumer.poll(Duration::ZERO) {
+        if let Err(error) = event
+            && let Some(
+                RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL | RDKafkaErrorCode::AllBrokersDown,
+            ) = error.rdkafka_error_code()
+        {
+            return Some(error);
+        }
+    }
+    None
 }
 
 /// librdkafka wants a group even of those who only assign themselves partitions.
 const READER_GROUP: &str = "lab";
 
 const METADATA_DEADLINE: Duration = Duration::from_secs(5);
+const METADATA_LOOK: Duration = Duration::from_secs(1);

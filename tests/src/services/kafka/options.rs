@@ -239,7 +239,8 @@ fn write_line(text: &mut String, name: &str, value: &str) {
 }
 
 /// One broker, so one copy of everything; few internal partitions and short time-outs, so that it starts quickly, a
-/// dead member is missed within half a second, and an abandoned transaction is found as fast.
+/// dead member is missed within half a second, and an abandoned transaction is found as fast. The controller lets a
+/// killed broker come back once its session has ended: 9 s by default.
 const COMMON: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -254,6 +255,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=250
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
