@@ -89,7 +89,7 @@ pub fn rfc3339(time_ms: i64) -> String {
 }
 
 /// How far a zone's clock is ahead of UTC at a moment, in milliseconds.
-fn offset_ms(time_ms: i64, zone: Tz) -> i64 {
+pub fn offset_ms(time_ms: i64, zone: Tz) -> i64 {
     let moment = DateTime::from_timestamp_millis(time_ms)
         .unwrap_or(DateTime::UNIX_EPOCH)
         .naive_utc();

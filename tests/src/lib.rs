@@ -17,6 +17,7 @@
 
 pub mod components;
 mod kafka_client;
+pub mod oracle;
 mod services;
 mod wait;
 pub mod worker;

@@ -1,2 +1,3 @@
 //! The `rollcall` command.
+
 fn main() {}

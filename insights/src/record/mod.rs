@@ -1,11 +1,27 @@
 //! What a record says: decoding, validation, the filter, and the bytes of its output.
 //!
-//! Owns the rules of a login (`Decoder`) and its rejections. It never counts, and knows neither Kafka nor Redis.
+//! Owns the rules of a login ([`Decoder`]) and its rejections. It never counts, and knows neither Kafka nor Redis.
 
+mod decode;
+pub mod filter;
+mod json;
+mod login;
+mod network;
+mod number;
+mod plan;
 mod reason;
+mod scan;
+mod shape;
+mod text;
+mod timestamp;
+mod treatment;
+mod version;
+mod view;
 
 use smallvec::SmallVec;
 
+pub use self::decode::{Decoder, Scratch};
+pub use self::login::{Key, Login};
 pub use self::reason::{Reason, Rejection};
 
 /// One valid login, as it is counted.
@@ -21,3 +37,6 @@ pub struct Counted<'a> {
     /// The value of each `unique` field in the specification's order, as it came; none where absent or empty.
     pub unique: SmallVec<[Option<&'a str>; 4]>,
 }
+
+#[cfg(test)]
+mod tests;

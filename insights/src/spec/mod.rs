@@ -1,225 +1,95 @@
 //! The pipeline specification: the YAML file that a worker reads, and the heart of the custom resource's `spec`.
 //!
-//! Owns the settings, their defaults and what may change between revisions. It never opens a connection and never
-//! compiles the filter: `record` does that.
+//! Owns the settings, their defaults and what may change between revisions. It never opens a connection or a file, and
+//! never compiles the filter: `record` does that.
+//!
+//! The way of a file: `tree` parses it, `substitute` fills in `${…}`, `settings` decodes it with the help of `section`,
+//! `validate` checks what one value alone cannot tell. The way back is `encode`'s tree, printed by `text` and `yaml`.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
-use std::time::Duration;
+mod duration;
+mod encode;
+mod error;
+mod filter;
+mod identity;
+mod model;
+mod names;
+mod properties;
+pub mod redis_url;
+mod scalar;
+mod section;
+mod settings;
+mod substitute;
+mod suggest;
+mod text;
+mod tree;
+mod validate;
+mod yaml;
 
-use secrecy::SecretString;
+#[cfg(test)]
+mod tests;
 
-/// Everything that one pipeline's workers need to know.
-#[derive(Clone, Debug)]
-pub struct PipelineSpec {
-    /// Raised with each change of the settings that decide what is counted or written.
-    pub revision: u64,
-    /// The pipeline's id: names the Redis keys, the default group and the transactional ids.
-    pub pipeline: String,
-    /// How Kafka is reached.
-    pub kafka: Kafka,
-    /// How Redis is reached.
-    pub redis: Redis,
-    /// What is read.
-    pub source: Source,
-    /// What passes; all requirements must hold.
-    pub filter: Vec<Requirement>,
-    /// What is written.
-    pub output: Output,
-    /// Where rejected records go.
-    pub dead_letter: DeadLetter,
-    /// What is counted.
-    pub insights: Insights,
+use std::io;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use self::error::{Errors, Mistake};
+pub use self::identity::{Difference, Identity};
+pub use self::model::{
+    DeadLetter, Dimension, Fields, Fold, Insights, Kafka, Operator, Output, OutputKey, PipelineSpec, Redis,
+    Requirement, Sasl, Source, StartFrom, TimestampUnit, Tls,
+};
+pub use self::redis_url::RedisUrl;
+pub use self::text::StoredError;
+
+use self::error::Mistakes;
+use self::tree::Node;
+
+/// What flags and environment variables set instead of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `kafka.brokers`.
+    pub brokers: Option<Vec<String>>,
+    /// `redis.url`; may hold a password.
+    pub redis: Option<SecretString>,
+    /// `pipeline`.
+    pub pipeline: Option<String>,
 }
 
-/// How Kafka is reached.
-#[derive(Clone, Debug)]
-pub struct Kafka {
-    /// `host:port` of the first brokers to ask.
-    pub brokers: Vec<String>,
-    /// The consumer group.
-    pub group: String,
-    /// TLS, when any of its settings is given.
-    pub tls: Option<Tls>,
-    /// SASL, when a mechanism is given.
-    pub sasl: Option<Sasl>,
-    /// Further librdkafka properties; those that Rollcall locks are refused.
-    pub properties: BTreeMap<String, String>,
+/// Where `${NAME}` and `${file:PATH}` come from.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The value of an environment variable; none when it is not set.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The content of a file.
+    pub file: &'a dyn Fn(&Path) -> io::Result<String>,
 }
 
-/// TLS towards Kafka.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// PEM file with the certificates of trusted authorities; the system's when absent.
-    pub ca: Option<PathBuf>,
-    /// PEM file with the client's certificate.
-    pub certificate: Option<PathBuf>,
-    /// PEM file with the client's key.
-    pub key: Option<PathBuf>,
-    /// Whether the broker's certificate must carry its host name.
-    pub hostname_verification: bool,
+/// Reads a configuration file's text.
+///
+/// Errors: one for a text that is not YAML; otherwise all mistakes at once.
+pub fn read(text: &str, overrides: &Overrides, sources: &Sources<'_>) -> Result<PipelineSpec, Errors> {
+    let mistakes = Mistakes::default();
+    let mut root = tree::parse(text, &mistakes)?;
+    overrides.put_into(&mut root);
+    substitute::substitute(&mut root, sources, &mistakes);
+    let spec = settings::decode(&root, sources, &mistakes);
+    validate::validate(&spec, &mistakes);
+    mistakes.into_result(spec)
 }
 
-/// SASL towards Kafka.
-#[derive(Clone, Debug)]
-pub struct Sasl {
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
-    pub mechanism: String,
-    /// The user's name.
-    pub username: String,
-    /// The user's password.
-    pub password: SecretString,
-}
-
-/// How Redis is reached.
-#[derive(Clone, Debug)]
-pub struct Redis {
-    /// `redis://`, `rediss://`, `redis-sentinel://` or `redis-cluster://`; may carry user and password.
-    pub url: SecretString,
-}
-
-/// What is read.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The source topic.
-    pub topic: String,
-    /// Where a group that never ran begins.
-    pub start_from: StartFrom,
-    /// The unit of the timestamp field.
-    pub timestamp_unit: TimestampUnit,
-    /// Largest value, in bytes, that is looked into.
-    pub max_record_bytes: usize,
-    /// Which field plays which part.
-    pub fields: Fields,
-    /// Fields that must be there. The timestamp is always last.
-    pub required: Vec<String>,
-    /// Values for fields that are missing or null, by field name.
-    pub defaults: BTreeMap<String, String>,
-}
-
-/// Where a group that never ran begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartFrom {
-    /// At the oldest record.
-    Earliest,
-    /// At the ends of the partitions, as seen at the very first start.
-    Latest,
-}
-
-/// The unit of the timestamp field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimestampUnit {
-    /// Seconds since 1970-01-01T00:00:00Z.
-    Seconds,
-    /// Milliseconds since 1970-01-01T00:00:00Z.
-    Milliseconds,
-}
-
-/// Which field plays which part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// Who logs in.
-    pub user: String,
-    /// When.
-    pub timestamp: String,
-    /// With which version of the application.
-    pub version: String,
-}
-
-/// One requirement of the filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Requirement {
-    /// The field that is looked at.
-    pub field: String,
-    /// How it is compared.
-    pub operator: Operator,
-    /// What it is compared with.
-    pub values: Vec<String>,
-}
-
-/// How a requirement compares its field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are Kubernetes' own")]
-pub enum Operator {
-    In,
-    NotIn,
-    Exists,
-    DoesNotExist,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-    InNetwork,
-    NotInNetwork,
-}
-
-/// What is written.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// The sink topic.
-    pub topic: String,
-    /// The key of output records.
-    pub key: OutputKey,
-    /// Fields that are left out.
-    pub drop: Vec<String>,
-    /// Fields of which only the network address is kept.
-    pub mask: Vec<String>,
-    /// Fields that are replaced by their HMAC-SHA-256.
-    pub hash: Vec<String>,
-    /// The key of that HMAC.
-    pub hash_key: SecretString,
-}
-
-/// The key of output records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputKey {
-    /// The source record's key.
-    Source,
-    /// The value of a field, after mask and hash.
-    Field(String),
-}
-
-/// Where rejected records go.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// The dead-letter topic.
-    pub topic: String,
-}
-
-/// What is counted.
-#[derive(Clone, Debug)]
-pub struct Insights {
-    /// Fields whose values are counted.
-    pub dimensions: Vec<Dimension>,
-    /// Fields of which distinct values a day are estimated.
-    pub unique: Vec<String>,
-    /// Secret under which ids are hashed before they are counted; empty: derived from the pipeline's id.
-    pub hash_key: SecretString,
-    /// What a day and an hour are in the published insights.
-    pub time_zone: chrono_tz::Tz,
-    /// Most values that a partition's table of a dimension holds; 1 to 100,000.
-    pub max_values: NonZeroU32,
-    /// How often insights are published.
-    pub publish_every: Duration,
-}
-
-/// A field whose values are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dimension {
-    /// The field.
-    pub field: String,
-    /// How its values are folded first.
-    pub fold: Fold,
-}
-
-/// How values are folded (ASCII only) before they are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fold {
-    /// As they are.
-    None,
-    /// To lower case.
-    Lower,
-    /// To upper case.
-    Upper,
+impl Overrides {
+    /// Replaces the file's settings, before anything looks at them: what they held is of no interest any more.
+    fn put_into(&self, root: &mut Node) {
+        if let Some(brokers) = &self.brokers {
+            let list = brokers.iter().map(Node::given).collect();
+            root.put(&["kafka", "brokers"], Node::sequence(list));
+        }
+        if let Some(url) = &self.redis {
+            root.put(&["redis", "url"], Node::given(url.expose_secret()));
+        }
+        if let Some(pipeline) = &self.pipeline {
+            root.put(&["pipeline"], Node::given(pipeline));
+        }
+    }
 }

@@ -1,4 +1,6 @@
-//! The names of the parts of a partition's state: what is loaded and stored together.
+//! The names of the parts of a partition's state: what is loaded and stored together, and what a flush changes.
+//!
+//! Owns the vocabulary between the state and its stores. It never looks into a part.
 
 use std::fmt;
 
@@ -28,3 +30,37 @@ impl fmt::Display for Scope {
 
 /// The name of a part within its scope, for example `summary`.
 pub type PartName = String;
+
+/// The part that holds a day's totals and the versions of its scope's other parts.
+pub const SUMMARY: &str = "summary";
+
+/// Parts of one scope that a reader needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// The scope.
+    pub scope: Scope,
+    /// Which of its parts.
+    pub parts: WantedParts,
+}
+
+/// Which parts of a scope are needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WantedParts {
+    /// All that are stored.
+    All,
+    /// The one of this name.
+    Only(PartName),
+}
+
+/// What one flush writes: everything that changed since the last one, as absolute values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The manifest, for the head.
+    pub manifest: Vec<u8>,
+    /// Scopes that are removed as a whole, before `puts`.
+    pub drops: Vec<Scope>,
+    /// Parts that are written.
+    pub puts: Vec<(Scope, PartName, Vec<u8>)>,
+    /// Single parts that are removed. None of them is in `puts`.
+    pub deletes: Vec<(Scope, PartName)>,
+}

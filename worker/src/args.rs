@@ -1,0 +1,205 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Live, exact insights from a Kafka topic of user logins.
+#[derive(Debug, Parser)]
+#[command(name = "rollcall", version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How the process logs.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// How log lines are written; by default text on a terminal, one JSON object a line otherwise.
+    #[arg(long, global = true, env = "ROLLCALL_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,librdkafka=debug`.
+    #[arg(long, global = true, env = "ROLLCALL_LOG", value_name = "LEVEL_OR_FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs one replica.
+    #[command(after_help = "Example:\n  rollcall worker --config rollcall.yaml\n  \
+        rollcall worker --until-end --output json | jq .logins.total")]
+    Worker(Box<WorkerArguments>),
+    /// Shows the whole job without any service.
+    #[command(after_help = "Example:\n  rollcall demo --max-messages 50000")]
+    Demo(DemoArguments),
+    /// Produces made-up logins.
+    #[command(after_help = "Example:\n  rollcall generate --brokers localhost:29092 --rate 1000 --for 60s\n  \
+        rollcall generate --count 10000 --seed 7 --malformed 0.02")]
+    Generate(Box<GenerateArguments>),
+    /// Prints the merged insights from Redis.
+    #[command(after_help = "Example:\n  rollcall insights\n  rollcall insights --output json | jq .most_popular")]
+    Insights(InsightsArguments),
+    /// After a halt: shows what diverged, and starts a new incarnation when told to.
+    #[command(after_help = "Example:\n  rollcall repair --config rollcall.yaml\n  \
+        rollcall repair --config rollcall.yaml --new-incarnation")]
+    Repair(RepairArguments),
+}
+
+/// Where the configuration comes from. Flags beat the environment, the environment beats the file.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigurationArguments {
+    /// The configuration file; without one, everything has its default.
+    #[arg(long, env = "ROLLCALL_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Kafka's first brokers: host:port, separated by commas.
+    #[arg(long, env = "ROLLCALL_BROKERS", value_name = "HOST:PORT,...")]
+    pub(crate) brokers: Option<String>,
+    /// Redis: redis://, rediss://, redis-sentinel:// or redis-cluster://.
+    #[arg(long, env = "ROLLCALL_REDIS", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
+    /// The pipeline's id.
+    #[arg(long, env = "ROLLCALL_PIPELINE", value_name = "ID")]
+    pub(crate) pipeline: Option<String>,
+}
+
+/// How insights are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A table.
+    #[default]
+    Table,
+    /// One JSON document a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// This replica's name: [A-Za-z0-9._-], at most 100. Default: $POD_NAME, else the host's name and 8 random digits.
+    #[arg(long, env = "ROLLCALL_NAME", value_parser = worker_name)]
+    pub(crate) name: Option<String>,
+    /// Commit exactly so many source records, then print the insights and exit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_messages: Option<u64>,
+    /// Stop at the ends of the log as they were when each partition was assigned, and print the insights.
+    #[arg(long)]
+    pub(crate) until_end: bool,
+    /// Print the merged insights each N source records.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) insights_every: Option<u64>,
+    /// How insights are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+    /// How long a bounded run waits for an absent source topic.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) wait: Duration,
+    /// Print the effective configuration, without its secrets, and exit.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Stop after so many source records.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_messages: u64,
+    /// The seed of the made-up logins.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How insights are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GenerateArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Logins a second; 0: as fast as possible.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 100.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// For how long; without this and --count: until Ctrl-C.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How many.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// The same seed makes the same logins.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many different users there are.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) users: u64,
+    /// Share of records that are no logins, 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) malformed: f64,
+    /// Share of logins that are up to two days old, 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) late: f64,
+    /// Share of logins of one single user, 0 to 1: a hot partition.
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) skewed: f64,
+    /// Create the source topic with so many partitions if it is absent.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) partitions: i32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InsightsArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// How they are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Start a new incarnation of each partition that diverged: it is counted and delivered anew from its oldest record.
+    #[arg(long)]
+    pub(crate) new_incarnation: bool,
+}
+
+fn worker_name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if text.is_empty() || text.len() > 100 || !text.bytes().all(allowed) {
+        return Err("use 1 to 100 of the characters A-Z a-z 0-9 . _ -".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads an integer with `ms`, `s`, `m` or `h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit_ms = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("use an integer with ms, s, m or h, such as 30s".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "use an integer with ms, s, m or h, such as 30s".to_owned())?;
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| "too long".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "use a number from 0 to 1".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("use a number from 0 to 1".to_owned()) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "use a number of records a second".to_owned())?;
+    if (0.0..=1e9).contains(&rate) { Ok(rate) } else { Err("use a number of records a second, 0 or more".to_owned()) }
+}

@@ -1,0 +1,81 @@
+//! What workers say of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use crate::pump::Report;
+use crate::pump::deliver::now_ms;
+
+/// A worker's report as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// When it was made.
+    pub(crate) time: String,
+    /// The same in milliseconds since 1970.
+    pub(crate) time_ms: i64,
+    /// The partitions that the worker acts for.
+    pub(crate) partitions: Vec<i32>,
+    /// Source records a second.
+    pub(crate) records_per_second: f64,
+    /// Share of the time in which the worker worked.
+    pub(crate) busy: f64,
+    /// Next source offsets.
+    pub(crate) positions: BTreeMap<i32, i64>,
+    /// Last stable offsets of the source topic.
+    pub(crate) log_ends: BTreeMap<i32, i64>,
+    /// Up to when each partition's logins are counted, in milliseconds since 1970.
+    pub(crate) through_ms: BTreeMap<i32, i64>,
+}
+
+/// Adds the log ends to a report and stores it.
+pub(super) async fn report(context: Arc<Context>, report: Report) {
+    let partitions: Vec<i32> = report.positions.keys().copied().collect();
+    let looked_at_ms = now_ms();
+    let ends = ends_of(&context, partitions.clone()).await;
+    let mut through_ms = BTreeMap::new();
+    let mut positions = BTreeMap::new();
+    for (partition, (next, timestamp_ms)) in report.positions {
+        positions.insert(partition, next);
+        // Read to its end: nothing older than the look can be missing. Otherwise the producers' clocks must do.
+        if ends.get(&partition).is_some_and(|end| next >= *end) {
+            through_ms.insert(partition, looked_at_ms);
+        } else if timestamp_ms >= 0 {
+            through_ms.insert(partition, timestamp_ms);
+        }
+    }
+    let now_ms = now_ms();
+    let stored = Stored {
+        time: insights::time::rfc3339(now_ms),
+        time_ms: now_ms,
+        partitions,
+        records_per_second: (report.records_per_second * 10.0).round() / 10.0,
+        busy: (report.busy * 1000.0).round() / 1000.0,
+        positions,
+        log_ends: ends,
+        through_ms,
+    };
+    let json = serde_json::to_string(&stored).expect("plain data is JSON");
+    if let Err(error) = context.store.report(&context.name, &json).await {
+        tracing::debug!(%error, "failed to store this worker's report");
+    }
+}
+
+/// Last stable offsets of the source topic; empty while Kafka is away.
+pub(crate) async fn ends_of(context: &Arc<Context>, partitions: Vec<i32>) -> BTreeMap<i32, i64> {
+    if partitions.is_empty() {
+        return BTreeMap::new();
+    }
+    let control = Arc::clone(&context.control);
+    let asked = tokio::task::spawn_blocking(move || control.ends(&partitions)).await;
+    asked.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// How old a stored report is; one that cannot be read is as old as can be.
+pub(super) fn age(report: &str) -> Duration {
+    let Ok(stored) = serde_json::from_str::<Stored>(report) else { return Duration::MAX };
+    Duration::from_millis(u64::try_from(now_ms() - stored.time_ms).unwrap_or(0))
+}

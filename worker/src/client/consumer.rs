@@ -1,0 +1,324 @@
+//! The consumer: batches of records, and rebalances served inside the batch call.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+use rdkafka::config::ClientConfig;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::error::Error;
+use super::list::{self, List, Position, c_string};
+use super::message::Batch;
+use super::producer::milliseconds;
+
+/// Answers rebalances. Its methods run inside [`Consumer::poll`] and [`Consumer::close`], on the calling thread.
+pub(crate) trait RebalanceHandler {
+    /// These partitions are ours now. Nothing is fetched until [`Consumer::assign`] is called for them.
+    fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]);
+
+    /// These partitions go to somebody else as soon as this returns; `lost`: they may have gone already. What was
+    /// assigned of them must be unassigned by then; the consumer does so for the partitions that this returns.
+    fn revoked(&mut self, consumer: &Consumer, partitions: &[i32], lost: bool) -> Vec<i32>;
+}
+
+/// A member of a consumer group that reads one topic. It belongs to one thread.
+pub(crate) struct Consumer {
+    client: NonNull<sys::rd_kafka_t>,
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    topic: CString,
+    callbacks: Box<Callbacks>,
+    closed: Cell<bool>,
+}
+
+impl Consumer {
+    /// Makes a consumer that will read `topic`; it joins the group with [`Self::subscribe`].
+    pub(crate) fn new(config: &ClientConfig, topic: &str) -> Result<Self, Error> {
+        let callbacks = Box::<Callbacks>::default();
+        let client = create(
+            config,
+            sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            // SAFETY: the pointers are set on a configuration that is not in use yet; the box outlives the client.
+            |conf| unsafe {
+                sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
+                sys::rd_kafka_conf_set_rebalance_cb(conf, Some(rebalanced));
+                sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
+            },
+        )?;
+        // SAFETY: the client is alive. Sending everything to the consumer's queue lets the batch call serve it all.
+        let queue = unsafe {
+            sys::rd_kafka_poll_set_consumer(client.as_ptr());
+            sys::rd_kafka_queue_get_consumer(client.as_ptr())
+        };
+        let queue = NonNull::new(queue).expect("a consumer has a queue");
+        Ok(Self { client, queue, topic: c_string(topic), callbacks, closed: Cell::new(false) })
+    }
+
+    /// The topic's name.
+    pub(crate) fn topic(&self) -> &CStr {
+        &self.topic
+    }
+
+    /// Joins the group.
+    pub(crate) fn subscribe(&self) -> Result<(), Error> {
+        let list = List::of_partitions(&self.topic, &[sys::RD_KAFKA_PARTITION_UA]);
+        // SAFETY: client and list are alive through the call.
+        let code = unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) };
+        check("failed to subscribe", code)
+    }
+
+    /// Fills `batch` with up to its capacity of records; waits until it is full or `timeout` is over. Rebalances are
+    /// served meanwhile by `handler`; records of partitions that it gave up may still be in the batch.
+    pub(crate) fn poll(&self, batch: &mut Batch, timeout: Duration, handler: &mut dyn RebalanceHandler) {
+        batch.clear();
+        let capacity = batch.messages.capacity();
+        self.with_handler(handler, || {
+            // SAFETY: the queue is alive, and the array has room for `capacity` pointers.
+            let count = unsafe {
+                sys::rd_kafka_consume_batch_queue(
+                    self.queue.as_ptr(),
+                    milliseconds(timeout),
+                    batch.messages.as_mut_ptr(),
+                    capacity,
+                )
+            };
+            // SAFETY: the call filled the first `count` places; it returns -1 only for an unusable queue.
+            unsafe { batch.messages.set_len(usize::try_from(count).unwrap_or(0)) };
+        });
+    }
+
+    /// Starts to fetch these partitions from these offsets, beside those fetched already.
+    pub(crate) fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+        let list = List::of_positions(&self.topic, positions);
+        // SAFETY: client and list are alive through the call.
+        let error = unsafe { sys::rd_kafka_incremental_assign(self.client.as_ptr(), list.as_ptr()) };
+        Error::check("failed to start fetching", error)
+    }
+
+    /// Moves assigned partitions to these offsets; records fetched before are not handed out any more.
+    pub(crate) fn seek(&self, positions: &[Position], timeout: Duration) -> Result<(), Error> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let list = List::of_positions(&self.topic, positions);
+        // SAFETY: client and list are alive through the call.
+        let error = unsafe {
+            sys::rd_kafka_seek_partitions(self.client.as_ptr(), list.as_ptr(), milliseconds(timeout))
+        };
+        Error::check("failed to seek", error)?;
+        first_error("failed to seek", &list)
+    }
+
+    /// Stops fetching these partitions; what was fetched is thrown away.
+    pub(crate) fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
+        let list = List::of_partitions(&self.topic, partitions);
+        // SAFETY: client and list are alive through the call.
+        let code = unsafe { sys::rd_kafka_pause_partitions(self.client.as_ptr(), list.as_ptr()) };
+        check("failed to pause", code)?;
+        first_error("failed to pause", &list)
+    }
+
+    /// Fetches paused partitions again.
+    pub(crate) fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
+        let list = List::of_partitions(&self.topic, partitions);
+        // SAFETY: client and list are alive through the call.
+        let code = unsafe { sys::rd_kafka_resume_partitions(self.client.as_ptr(), list.as_ptr()) };
+        check("failed to resume", code)?;
+        first_error("failed to resume", &list)
+    }
+
+    /// Where the consumer stands: past the last record handed out and past transaction markers behind it. Not to be
+    /// trusted after a batch that held errors, which librdkafka counts as records (librdkafka #5213).
+    pub(crate) fn positions(&self, partitions: &[i32]) -> Vec<Position> {
+        let list = List::of_partitions(&self.topic, partitions);
+        // SAFETY: client and list are alive through the call.
+        unsafe { sys::rd_kafka_position(self.client.as_ptr(), list.as_ptr()) };
+        list.elements().into_iter().map(|(position, _)| position).filter(|position| position.offset >= 0).collect()
+    }
+
+    /// Where this member stands in its group now; none before it joined and after it was thrown out. The broker takes
+    /// offsets of a transaction without a generation from anyone, so there is no such value to pass on.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        // SAFETY: the client is alive.
+        let metadata = unsafe { sys::rd_kafka_consumer_group_metadata(self.client.as_ptr()) };
+        let generation = Generation { metadata: NonNull::new(metadata)? };
+        // SAFETY: the metadata was just handed to us; the member id is a C string in it or null.
+        let joined = unsafe {
+            let member = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
+            sys::rd_kafka_consumer_group_metadata_generation_id(metadata) >= 0
+                && !member.is_null()
+                && !CStr::from_ptr(member).is_empty()
+        };
+        (joined && !self.is_assignment_lost()).then_some(generation)
+    }
+
+    /// Whether the group threw this member out and its partitions may be another's.
+    pub(crate) fn is_assignment_lost(&self) -> bool {
+        // SAFETY: the client is alive.
+        unsafe { sys::rd_kafka_assignment_lost(self.client.as_ptr()) != 0 }
+    }
+
+    /// The error that made the client useless, if any.
+    pub(crate) fn take_fatal(&self) -> Option<String> {
+        self.callbacks.fatal.take()
+    }
+
+    /// Gives all partitions up and leaves the group.
+    pub(crate) fn close(&self, handler: &mut dyn RebalanceHandler) {
+        self.closed.set(true);
+        self.with_handler(handler, || {
+            // SAFETY: the client is alive; closing serves the last rebalance on this thread.
+            unsafe { sys::rd_kafka_consumer_close(self.client.as_ptr()) };
+        });
+    }
+
+    /// Lends `handler` to the callbacks while `call` runs.
+    fn with_handler(&self, handler: &mut dyn RebalanceHandler, call: impl FnOnce()) {
+        // SAFETY: only the lifetime is erased. The pointer is taken back before this returns, and the callbacks that use
+        // it run inside `call`, while nothing else uses `handler`.
+        let lent: *mut (dyn RebalanceHandler + 'static) = unsafe { std::mem::transmute(ptr::from_mut(handler)) };
+        self.callbacks.lent.set(Some((lent, ptr::from_ref(self))));
+        call();
+        self.callbacks.lent.set(None);
+    }
+
+    fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
+        let list = List::of_partitions(&self.topic, partitions);
+        // SAFETY: client and list are alive through the call.
+        let error = unsafe { sys::rd_kafka_incremental_unassign(self.client.as_ptr(), list.as_ptr()) };
+        Error::check("failed to stop fetching", error)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // SAFETY: queue and client are ours and go once. A consumer that was not closed leaves by its session's end, since
+        // closing here could wait for a rebalance that nobody answers.
+        unsafe {
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+            sys::rd_kafka_destroy_flags(self.client.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        }
+    }
+}
+
+/// Where a member stood in its group at a moment: what a transaction's offsets are fenced by.
+pub(crate) struct Generation {
+    metadata: NonNull<sys::rd_kafka_consumer_group_metadata_t>,
+}
+
+impl Generation {
+    pub(super) fn as_ptr(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
+        self.metadata.as_ptr()
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // SAFETY: the metadata is ours and is destroyed once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.metadata.as_ptr()) }
+    }
+}
+
+/// Makes a client of either kind. `prepare` sets callbacks.
+pub(super) fn create(
+    config: &ClientConfig,
+    kind: sys::rd_kafka_type_t,
+    prepare: impl FnOnce(*mut sys::rd_kafka_conf_t),
+) -> Result<NonNull<sys::rd_kafka_t>, Error> {
+    let operation = "failed to make a Kafka client";
+    let invalid = RDKafkaErrorCode::InvalidArgument;
+    let native = config.create_native_config().map_err(|error| Error::local(operation, invalid, error.to_string()))?;
+    let mut text: [c_char; ERROR_LENGTH] = [0; ERROR_LENGTH];
+    // SAFETY: the duplicate is ours until `rd_kafka_new` takes it, which it does only on success; the text has room for
+    // the length that is given.
+    unsafe {
+        let conf = sys::rd_kafka_conf_dup(native.ptr());
+        sys::rd_kafka_conf_set_log_cb(conf, Some(logged));
+        prepare(conf);
+        let client = sys::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len());
+        NonNull::new(client).ok_or_else(|| {
+            sys::rd_kafka_conf_destroy(conf);
+            Error::local(operation, invalid, CStr::from_ptr(text.as_ptr()).to_string_lossy())
+        })
+    }
+}
+
+/// What the callbacks need and leave behind. They run inside calls on the consumer's own thread.
+#[derive(Default)]
+struct Callbacks {
+    lent: Cell<Option<(*mut dyn RebalanceHandler, *const Consumer)>>,
+    fatal: RefCell<Option<String>>,
+}
+
+unsafe extern "C" fn rebalanced(
+    _client: *mut sys::rd_kafka_t,
+    code: sys::rd_kafka_resp_err_t,
+    partitions: *mut sys::rd_kafka_topic_partition_list_t,
+    opaque: *mut c_void,
+) {
+    // SAFETY: librdkafka passes the opaque that was set at creation and a living list.
+    let (callbacks, listed) = unsafe { (&*opaque.cast::<Callbacks>(), list::read(partitions)) };
+    let partitions: Vec<i32> = listed.into_iter().map(|(position, _)| position.partition).collect();
+    let Some((handler, consumer)) = callbacks.lent.get() else {
+        tracing::error!("a rebalance came outside of a poll");
+        return;
+    };
+    // SAFETY: `with_handler` lent both for the time of the call inside which this runs.
+    let (handler, consumer) = unsafe { (&mut *handler, &*consumer) };
+    let answer = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        handler.assigned(consumer, &partitions);
+        consumer.assign(&[])
+    } else {
+        let fetched = handler.revoked(consumer, &partitions, consumer.is_assignment_lost());
+        consumer.unassign(&fetched)
+    };
+    if let Err(error) = answer {
+        tracing::error!(%error, ?partitions, "failed to answer a rebalance");
+    }
+}
+
+unsafe extern "C" fn failed(client: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
+    // SAFETY: librdkafka passes a C string and the opaque that was set at creation.
+    let (callbacks, reason) = unsafe { (&*opaque.cast::<Callbacks>(), CStr::from_ptr(reason).to_string_lossy()) };
+    let mut text: [c_char; ERROR_LENGTH] = [0; ERROR_LENGTH];
+    // SAFETY: the client is alive in its own callback; the text has room for the length that is given.
+    let fatal = unsafe { sys::rd_kafka_fatal_error(client, text.as_mut_ptr(), text.len()) };
+    if fatal != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        *callbacks.fatal.borrow_mut() = Some(reason.into_owned());
+    } else {
+        tracing::debug!(code, %reason, "the consumer reports an error");
+    }
+}
+
+unsafe extern "C" fn logged(
+    _client: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    text: *const c_char,
+) {
+    // SAFETY: librdkafka passes C strings.
+    let (facility, text) = unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
+    // Connections that come and go are librdkafka's own business: what matters to a user is said by the pump.
+    if level <= SYSLOG_CRITICAL {
+        tracing::error!(target: "librdkafka", %facility, "{text}");
+    } else {
+        tracing::debug!(target: "librdkafka", %facility, "{text}");
+    }
+}
+
+fn check(operation: &'static str, code: sys::rd_kafka_resp_err_t) -> Result<(), Error> {
+    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        Ok(())
+    } else {
+        Err(Error::of_code(operation, code))
+    }
+}
+
+fn first_error(operation: &'static str, list: &List) -> Result<(), Error> {
+    list.elements().into_iter().try_for_each(|(_, code)| check(operation, code))
+}
+
+const ERROR_LENGTH: usize = 512;
+const SYSLOG_CRITICAL: c_int = 2;

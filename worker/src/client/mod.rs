@@ -1,0 +1,25 @@
+//! The Kafka client's fast path: librdkafka's own calls behind safe types.
+//!
+//! Owns every `unsafe` line of Rollcall, and the rule that one thread holds consumer and producer. It never decides what
+//! is consumed, committed or repeated.
+//!
+//! Why not the `rdkafka` crate's consumer and producer: its poll costs three times as much a record as
+//! `rd_kafka_consume_batch_queue`, it takes rebalances as events (which the batch call never hands out), and its
+//! `commit_transaction` adds 100 ms to each transaction. Its configuration and its admin client are used elsewhere.
+#![expect(unsafe_code, reason = "the border to librdkafka; each block says why it is sound")]
+
+mod config;
+mod consumer;
+mod error;
+mod list;
+mod message;
+mod producer;
+mod topic_id;
+
+pub(crate) use self::config::{consumer, control, plain_producer, producer};
+pub(crate) use self::consumer::{Consumer, Generation, RebalanceHandler};
+pub(crate) use self::error::{Error, Kind};
+pub(crate) use self::list::{Commit, Position};
+pub(crate) use self::message::{Batch, Message};
+pub(crate) use self::producer::{Header, Headers, Outgoing, Producer, Refusal, Topic};
+pub(crate) use self::topic_id::topic_id;

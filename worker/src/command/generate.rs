@@ -1,0 +1,230 @@
+//! `rollcall generate`: made-up logins, the same for the same seed.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::runtime::Runtime;
+
+use crate::args::GenerateArguments;
+use crate::client;
+use crate::configuration;
+use crate::control::Control;
+use crate::exit::Failure;
+use crate::pump::deliver::now_ms;
+use crate::signals::Signals;
+
+/// Makes logins up.
+pub(crate) struct Logins {
+    random: StdRng,
+    users: u64,
+    malformed: f64,
+    late: f64,
+    skewed: f64,
+}
+
+/// A made-up record.
+pub(crate) struct Made {
+    /// The key: the user, so that a user's logins keep their order.
+    pub(crate) key: String,
+    /// The value.
+    pub(crate) value: Vec<u8>,
+}
+
+impl Logins {
+    /// Logins of `users` different users.
+    pub(crate) fn new(seed: u64, users: u64, malformed: f64, late: f64, skewed: f64) -> Self {
+        Self { random: StdRng::seed_from_u64(seed), users: users.max(1), malformed, late, skewed }
+    }
+
+    /// The next record, as of `now_ms`.
+    pub(crate) fn next(&mut self, now_ms: i64) -> Made {
+        let hot = self.skewed > 0.0 && self.random.random_bool(self.skewed);
+        let user = if hot { 0 } else { self.random.random_range(0..self.users) };
+        let key = format!("user-{user:08}");
+        if self.malformed > 0.0 && self.random.random_bool(self.malformed) {
+            return Made { value: self.broken(&key, now_ms), key };
+        }
+        let age_s =
+            if self.late > 0.0 && self.random.random_bool(self.late) { self.random.random_range(0..172_800) } else { 0 };
+        let value = self.login(&key, user, now_ms / 1000 - age_s);
+        Made { key, value: value.into_bytes() }
+    }
+
+    /// A user keeps his device, version and locale, mostly.
+    fn login(&mut self, key: &str, user: u64, timestamp_s: i64) -> String {
+        let mut own = StdRng::seed_from_u64(user);
+        let android = own.random_bool(0.55);
+        let version = *pick(&mut own, &VERSIONS);
+        let locale = *pick(&mut own, &LOCALES);
+        let device = own.next_u64();
+        let ip: u32 = self.random.random_range(0..200_000);
+        format!(
+            "{{\"user_id\": \"{key}\", \"app_version\": \"{version}\", \"ip\": \"10.{}.{}.{}\", \"locale\": \"{locale}\", \
+             \"device_id\": \"{device:016x}-{:016x}\", \"timestamp\": \"{timestamp_s}\", \"device_type\": \"{}\"}}",
+            ip >> 16,
+            (ip >> 8) & 255,
+            ip & 255,
+            device.rotate_left(17),
+            if android { "android" } else { "iOS" },
+        )
+    }
+
+    fn broken(&mut self, key: &str, now_ms: i64) -> Vec<u8> {
+        let timestamp_s = now_ms / 1000;
+        match self.random.random_range(0..6) {
+            0 => b"{\"user_id\": ".to_vec(),
+            1 => format!("{{\"user_id\": \"{key}\", \"timestamp\": {timestamp_s}}}").into_bytes(),
+            2 => b"\xff\xfe\xfd".to_vec(),
+            3 => b"[1, 2, 3]".to_vec(),
+            4 => format!(
+                "{{\"user_id\": \"\", \"app_version\": \"3.1\", \"device_type\": \"iOS\", \"timestamp\": {timestamp_s}}}"
+            )
+            .into_bytes(),
+            _ => format!(
+                "{{\"user_id\": \"{key}\", \"app_version\": \"3.1\", \"device_type\": \"iOS\", \"timestamp\": \"soon\"}}"
+            )
+            .into_bytes(),
+        }
+    }
+}
+
+fn pick<'a, T>(random: &mut StdRng, from: &'a [T]) -> &'a T {
+    let index = random.random_range(0..from.len());
+    from.get(index).expect("the index is drawn within the list")
+}
+
+/// Runs the command.
+pub(crate) fn run(runtime: &Runtime, arguments: GenerateArguments) -> Result<(), Failure> {
+    let spec = configuration::load(&arguments.configuration)?;
+    runtime.block_on(async move {
+        let control = Control::new(&spec, "rollcall-generate").map_err(Failure::runtime)?;
+        ensure_topic(&control, &spec.source.topic, arguments.partitions).await?;
+        let mut config = client::plain_producer(&spec, "rollcall-generate");
+        config.set("linger.ms", "5").set("acks", "all").set("enable.idempotence", "true");
+        let producer: BaseProducer = config.create().context("failed to make a producer")?;
+        let mut signals = Signals::listen()?;
+        let topic = spec.source.topic.clone();
+        tokio::select! {
+            result = produce(&producer, &topic, &arguments) => result?,
+            () = signals.next() => {}
+        }
+        tokio::task::spawn_blocking(move || producer.flush(FLUSH_LIMIT))
+            .await
+            .context("failed to wait for the last logins")?
+            .context("failed to send the last logins")?;
+        Ok(())
+    })
+}
+
+async fn ensure_topic(control: &Control, topic: &str, partitions: i32) -> Result<(), Failure> {
+    let deadline = Instant::now() + KAFKA_LIMIT;
+    loop {
+        let result = match control.partitions(topic) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => control.create_topic(topic, partitions).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => tracing::info!(topic, partitions, "topic created"),
+            Err(error) if Instant::now() >= deadline => {
+                let error = anyhow::Error::new(error)
+                    .context(format!("failed to find or create the topic `{topic}`: check --brokers"));
+                return Err(Failure::runtime(error));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "waiting for Kafka");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn produce(producer: &BaseProducer, topic: &str, arguments: &GenerateArguments) -> Result<(), Failure> {
+    let mut logins =
+        Logins::new(arguments.seed, arguments.users, arguments.malformed, arguments.late, arguments.skewed);
+    let started_at = Instant::now();
+    let mut produced = 0_u64;
+    let mut said_at = started_at;
+    loop {
+        let elapsed = started_at.elapsed();
+        if arguments.count.is_some_and(|count| produced >= count)
+            || arguments.duration.is_some_and(|duration| elapsed >= duration)
+        {
+            tracing::info!(produced, "done");
+            return Ok(());
+        }
+        let mut due = due(arguments.rate, elapsed).saturating_sub(produced).min(BURST);
+        if let Some(count) = arguments.count {
+            due = due.min(count - produced);
+        }
+        for _ in 0..due {
+            send(producer, topic, &logins.next(now_ms()))?;
+            produced += 1;
+        }
+        producer.poll(Duration::ZERO);
+        if said_at.elapsed() >= SAY_EVERY {
+            said_at = Instant::now();
+            tracing::info!(produced, "logins produced");
+        }
+        // Gives way to the signal, and to the brokers.
+        tokio::time::sleep(if due == BURST { Duration::ZERO } else { TICK }).await;
+    }
+}
+
+/// How many logins should have been produced by now.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate and time are not negative")]
+fn due(rate: f64, elapsed: Duration) -> u64 {
+    if rate == 0.0 { u64::MAX } else { (rate * elapsed.as_secs_f64()) as u64 + 1 }
+}
+
+/// Queues a record; a full queue is waited for.
+pub(crate) fn send(producer: &BaseProducer, topic: &str, made: &Made) -> Result<(), Failure> {
+    loop {
+        let record = BaseRecord::to(topic).key(&made.key).payload(&made.value);
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                producer.poll(Duration::from_millis(10));
+            }
+            Err((error, _)) => return Err(Failure::runtime(error)),
+        }
+    }
+}
+
+const VERSIONS: [&str; 10] = ["2.3.0", "2.9", "3.0", "3.0.0", "3.0.1", "3.1.0-beta", "3.1.0", "3.2", "3.10.4", "4.0"];
+const LOCALES: [&str; 8] = ["US", "us", "DE", "IN", "BR", "fr", "JP", "RU"];
+const BURST: u64 = 1000;
+const TICK: Duration = Duration::from_millis(5);
+const SAY_EVERY: Duration = Duration::from_secs(5);
+const KAFKA_LIMIT: Duration = Duration::from_secs(60);
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_makes_the_same_logins() {
+        let made = |seed| {
+            let mut logins = Logins::new(seed, 100, 0.1, 0.1, 0.1);
+            (0..500).map(|n| logins.next(1_790_000_000_000 + n).value).collect::<Vec<_>>()
+        };
+        assert_eq!(made(3), made(3));
+        assert_ne!(made(3), made(4));
+    }
+
+    #[test]
+    fn without_a_malformed_share_every_value_is_json() {
+        let mut logins = Logins::new(1, 1000, 0.0, 0.5, 0.0);
+        for _ in 0..1000 {
+            let made = logins.next(1_790_000_000_000);
+            let login: serde_json::Value = serde_json::from_slice(&made.value).unwrap();
+            assert_eq!(login["user_id"], made.key);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What each command does.
+
+pub(crate) mod demo;
+pub(crate) mod generate;
+pub(crate) mod insights;
+pub(crate) mod repair;
+pub(crate) mod worker;

@@ -1,0 +1,8 @@
+//! The protocol's decisions: pure functions of what was read, without a clock, a broker or a store.
+//!
+//! Owns what a worker believes about a partition's progress in each sink and what follows from it. It never talks to
+//! Kafka or Redis.
+
+pub(crate) mod delivery;
+pub(crate) mod progress;
+pub(crate) mod start;

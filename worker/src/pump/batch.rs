@@ -1,0 +1,274 @@
+//! The hot path: from a batch of records to counts and produced records.
+//!
+//! Owns the walk over a batch, record by record and strictly in order. It never commits.
+
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::Core;
+use super::event::Request;
+use super::run::{Pause, Run};
+use crate::client::{Batch, Consumer, Error, Kind, Message};
+use crate::protocol::start::Halt;
+use crate::revision::Compiled;
+
+/// What became of a record.
+enum Step {
+    /// It is counted and delivered, or was before.
+    Done,
+    /// The partition reads no further for now.
+    Paused(Pause),
+    /// It is not the record that it was.
+    Halted(Halt),
+    /// The producer did not take it.
+    Failed(Error),
+}
+
+impl Core {
+    /// Counts and delivers a batch.
+    pub(super) fn process(&mut self, consumer: &Consumer, batch: &Batch) {
+        if batch.len() > 0 && self.producer.is_ready() {
+            // Once a batch, now: a zombie that wakes up with a full batch must not commit it under a later generation.
+            self.recapture_generation(consumer);
+        }
+        let mut messages = batch.iter().peekable();
+        while let Some(&message) = messages.peek() {
+            if let Some(code) = message.error() {
+                messages.next();
+                self.batch_had_errors = true;
+                self.consumer_error(consumer, message, code);
+                continue;
+            }
+            self.process_run(consumer, message.partition(), &mut messages);
+        }
+    }
+
+    /// Counts and delivers the records of one partition that follow each other in a batch.
+    fn process_run<'a>(
+        &mut self,
+        consumer: &Consumer,
+        partition: i32,
+        messages: &mut Peekable<impl Iterator<Item = Message<'a>>>,
+    ) {
+        let run = if self.producer.is_ready() { self.leases.take_run(partition) } else { None };
+        let Some(mut run) = run else {
+            // Read before the partition was given up or paused: whoever reads it next starts where it was left.
+            while next_of(messages, partition).is_some() {}
+            return;
+        };
+        let mut compiled = Arc::clone(&run.timeline.current);
+        let mut last = None;
+        let mut stopped = None;
+        while let Some(message) = next_of(messages, partition) {
+            if stopped.is_some() || run.pause.is_some() {
+                continue;
+            }
+            match self.step(&mut run, &mut compiled, message) {
+                Step::Done => last = Some(message),
+                other => stopped = Some(other),
+            }
+        }
+        if let Some(message) = last {
+            run.remember(message);
+        }
+        self.leases.put_back(run);
+        match stopped {
+            None | Some(Step::Done) => {}
+            Some(Step::Paused(pause)) => self.pause(consumer, partition, pause),
+            Some(Step::Halted(halt)) => self.diverged(consumer, partition, &halt),
+            Some(Step::Failed(error)) => self.produce_failed(consumer, &error),
+        }
+    }
+
+    /// Counts and delivers one record, unless its gates say that this was done.
+    fn step(&mut self, run: &mut Run, compiled: &mut Arc<Compiled>, message: Message<'_>) -> Step {
+        let offset = message.offset();
+        if offset < run.read_next {
+            return Step::Done;
+        }
+        if offset >= run.stop_at {
+            return Step::Paused(Pause::Held);
+        }
+        if !run.checks.is_empty()
+            && let Err(halt) = run.recognise(message)
+        {
+            return Step::Halted(halt);
+        }
+        if !run.timeline.upcoming.is_empty() {
+            *compiled = Arc::clone(run.enter(offset));
+        }
+        let counts = offset >= run.state_next;
+        let delivers = offset >= run.out_next;
+        if delivers && !self.progress.may_take() {
+            return Step::Paused(Pause::Held);
+        }
+        if !(counts && delivers) {
+            self.gated += 1;
+        }
+        let delivered = if counts || delivers {
+            match self.count_and_deliver(run, compiled, message, counts, delivers) {
+                Ok(None) => Ok(()),
+                Ok(Some(pause)) => return Step::Paused(pause),
+                Err(error) => Err(error),
+            }
+        } else {
+            Ok(())
+        };
+        if counts {
+            run.state_next = offset + 1;
+        }
+        if let Err(error) = delivered {
+            return Step::Failed(error);
+        }
+        if delivers {
+            run.out_next = offset + 1;
+            self.progress.took();
+        }
+        run.read_next = offset + 1;
+        Step::Done
+    }
+
+    fn count_and_deliver(
+        &mut self,
+        run: &mut Run,
+        compiled: &Compiled,
+        message: Message<'_>,
+        counts: bool,
+        delivers: bool,
+    ) -> Result<Option<Pause>, Error> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = match compiled.decoder.decode(&mut scratch, message.value(), message.timestamp_ms()) {
+            Ok(login) => {
+                if counts {
+                    if !run.state.has_scopes(login.counted.time_ms) {
+                        let missing = run.missing_scopes(login.counted.time_ms);
+                        self.scratch = scratch;
+                        self.request_scopes(run, missing);
+                        return Ok(Some(Pause::Scopes));
+                    }
+                    run.state.count_login(&login.counted);
+                }
+                if delivers && login.counted.processed {
+                    self.deliver(run, message, |delivery, producer, topics, run| {
+                        delivery.output(producer, topics, run, message, &login)
+                    })
+                } else {
+                    Ok(())
+                }
+            }
+            Err(rejection) => {
+                if counts {
+                    run.state.count_dead_letter(rejection.reason);
+                }
+                if delivers {
+                    self.deliver(run, message, |delivery, producer, topics, run| {
+                        delivery.rejection(producer, topics, run, message, rejection)
+                    })
+                } else {
+                    Ok(())
+                }
+            }
+        };
+        self.scratch = scratch;
+        result.map(|()| None)
+    }
+
+    /// Produces within the open transaction; a record under suspicion goes alone, so that its refusal is its own.
+    fn deliver(
+        &mut self,
+        run: &mut Run,
+        message: Message<'_>,
+        produce: impl FnOnce(
+            &mut super::Delivery,
+            &crate::client::Producer,
+            &super::deliver::Topics,
+            &mut Run,
+        ) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.ensure_transaction()?;
+        let Some((producer, topics)) = self.producer.ready() else {
+            return Err(Error::local("failed to produce", RDKafkaErrorCode::State, "no producer yet"));
+        };
+        if run.suspects.is_empty() || !run.suspects.contains(&message.offset()) {
+            return produce(&mut self.delivery, producer, topics, run);
+        }
+        producer.flush(SUSPECT_LIMIT);
+        produce(&mut self.delivery, producer, topics, run)?;
+        producer.flush(SUSPECT_LIMIT);
+        run.suspects.remove(&message.offset());
+        Ok(())
+    }
+
+    fn request_scopes(&mut self, run: &mut Run, missing: std::collections::BTreeSet<insights::state::Scope>) {
+        // Only a state that Redis holds has scopes that are not in memory; a flush on its way is waited for.
+        let Some(token) = run.redis.token.clone() else { return };
+        if run.redis.in_flight.is_some() || run.redis.loading {
+            return;
+        }
+        run.redis.loading = true;
+        let id = self.leases.get_mut(run.partition).map(|lease| lease.id.clone());
+        if let Some(id) = id {
+            self.send(Request::LoadScopes(id, token, missing.into_iter().collect()));
+        }
+    }
+
+    /// Stops reading a partition; what was read of it behind this point is read again later.
+    pub(super) fn pause(&mut self, consumer: &Consumer, partition: i32, pause: Pause) {
+        if let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) {
+            run.pause = Some(pause);
+        }
+        if let Err(error) = consumer.pause(&[partition]) {
+            tracing::debug!(partition, %error, "failed to pause a partition");
+        }
+    }
+
+    /// The log is another one than was counted: the partition halts, and is looked at again from what is stored.
+    fn diverged(&mut self, consumer: &Consumer, partition: i32, halt: &Halt) {
+        tracing::error!(partition, "partition halted: {halt}");
+        self.pause(consumer, partition, Pause::Halted);
+        if self.settings.bounds.is_bounded() {
+            let failure = anyhow::Error::new(halt.clone()).context(format!("partition {partition} halted"));
+            self.failure = Some(crate::exit::Failure::runtime(failure));
+        }
+    }
+
+    fn produce_failed(&mut self, consumer: &Consumer, error: &Error) {
+        match error.kind {
+            Kind::ProducerFenced | Kind::Fatal => {
+                tracing::warn!(%error, "the producer is of no more use");
+                self.abort(consumer, "the producer failed");
+            }
+            _ => {
+                self.note_away("the output or dead-letter topic", error);
+                self.abort(consumer, "a record could not be produced");
+            }
+        }
+    }
+
+    /// Errors that stand in a batch in place of records.
+    fn consumer_error(&mut self, consumer: &Consumer, message: Message<'_>, code: RDKafkaErrorCode) {
+        let partition = message.partition();
+        let error = Error::local("failed to read the source topic", code, message.error_text());
+        match code {
+            // The offset is no longer (or not yet) in the log: the start is decided anew.
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                tracing::warn!(partition, %error, "the log moved away: the partition is loaded again");
+                self.reload(consumer, &[partition]);
+            }
+            RDKafkaErrorCode::MaxPollIntervalExceeded => tracing::warn!(%error, "the pump was too slow"),
+            _ => self.note_away("the source topic", &error),
+        }
+    }
+}
+
+fn next_of<'a>(
+    messages: &mut Peekable<impl Iterator<Item = Message<'a>>>,
+    partition: i32,
+) -> Option<Message<'a>> {
+    messages.next_if(|message| message.partition() == partition && message.error().is_none())
+}
+
+/// How long a single record under suspicion is waited for.
+const SUSPECT_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);

@@ -1,0 +1,66 @@
+//! What the pump asks of the asynchronous side, and what it is told.
+//!
+//! Owns the vocabulary between the two. Neither side waits for the other while it can work.
+
+use std::collections::BTreeMap;
+
+use insights::state::Scope;
+use insights::store::{Flush, Parts, Token};
+
+use super::lease::LeaseId;
+use super::run::Run;
+use crate::protocol::start::Halt;
+
+/// What the pump asks for.
+pub(crate) enum Request {
+    /// Find out where these partitions stand.
+    Load(Vec<LeaseId>),
+    /// Fetch parts of a partition's state, as of a token.
+    LoadScopes(LeaseId, Token, Vec<Scope>),
+    /// Store a partition's state.
+    Flush(LeaseId, Box<Flush>),
+    /// Tell when one of these tokens is not the stored one.
+    CheckTokens(Vec<(LeaseId, Token)>),
+    /// Report this worker.
+    Report(Report),
+    /// Publish and print the merged insights.
+    Print,
+}
+
+/// What the pump is told.
+pub(crate) enum Event {
+    /// A partition can be worked on.
+    Loaded(LeaseId, Box<Run>),
+    /// A partition cannot go on; it is looked at again every few seconds.
+    Halted(LeaseId, Halt),
+    /// Parts of a partition's state.
+    Scopes(LeaseId, BTreeMap<Scope, Parts>),
+    /// A flush is stored.
+    Flushed(LeaseId, Token),
+    /// Another token is stored than this worker believes.
+    Conflict(LeaseId, Cause),
+    /// Nothing can go on.
+    Fatal(crate::exit::Failure),
+    /// Drain and stop.
+    Stop,
+}
+
+/// How another token was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A flush was refused.
+    Flush,
+    /// A load or a check found it.
+    Check,
+}
+
+/// What a worker says of itself every five seconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Source records a second since the last report.
+    pub(crate) records_per_second: f64,
+    /// Share of the time in which the pump worked, 0 to 1.
+    pub(crate) busy: f64,
+    /// Next offset and Kafka timestamp (milliseconds, -1 unknown) of the last counted record, by partition.
+    pub(crate) positions: BTreeMap<i32, (i64, i64)>,
+}

@@ -1,0 +1,202 @@
+//! Flushes to Redis, and the pump's regular chores.
+//!
+//! Owns when a partition's state is stored and when reading waits for that. It never stores anything itself.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use insights::state::Scope;
+use insights::store::Parts;
+
+use super::Core;
+use super::event::{Cause, Report, Request};
+use super::lease::LeaseId;
+use super::run::Pause;
+use crate::client::{Consumer, Position};
+
+impl Core {
+    /// Flushes every partition whose time has come.
+    pub(super) fn flush_due(&mut self) {
+        let now = Instant::now();
+        let hurry = self.is_print_waiting();
+        let mut due = Vec::new();
+        for run in self.leases.runs() {
+            if run.is_flush_due() && (hurry || now.duration_since(run.redis.flushed_at) >= FLUSH_EVERY) {
+                due.push(run.partition);
+            }
+        }
+        for partition in due {
+            self.flush_partition(partition);
+        }
+    }
+
+    /// Flushes a partition now, if there is anything to flush.
+    pub(super) fn flush_partition(&mut self, partition: i32) {
+        let nonce = format!("{:016x}", rand::random::<u64>());
+        let owner = &self.transactional_id;
+        let Some(lease) = self.leases.get_mut(partition) else { return };
+        let id = lease.id.clone();
+        let Some(run) = lease.run_mut().filter(|run| run.is_flush_due()) else { return };
+        let flush = run.flush(owner, &nonce, Instant::now());
+        self.send(Request::Flush(id, Box::new(flush)));
+    }
+
+    /// A flush is stored.
+    pub(super) fn flushed(&mut self, consumer: &Consumer, id: &LeaseId, token: &str) {
+        self.note_flushed(id, token);
+        let Some(run) = self.leases.run_of(id) else { return };
+        match run.pause {
+            Some(Pause::Skew) if run.skew() < SKEW_RECORDS_MAX => self.resume(consumer, id.partition),
+            // What waited for this flush before it could ask for parts of the state tries again.
+            Some(Pause::Scopes) if !run.redis.loading => self.resume(consumer, id.partition),
+            _ => {}
+        }
+    }
+
+    pub(super) fn note_flushed(&mut self, id: &LeaseId, token: &str) {
+        let now = Instant::now();
+        if let Some(run) = self.leases.run_of(id) {
+            run.flushed(token, now);
+        }
+    }
+
+    /// Redis holds another token than this worker believes.
+    pub(super) fn conflict(&mut self, consumer: &Consumer, id: &LeaseId, cause: Cause) {
+        if self.leases.of(id).is_none() {
+            return;
+        }
+        self.note_conflict(id, cause);
+        if self.is_transaction_open {
+            // The open transaction delivers records of this partition: it is finished first.
+            self.pause(consumer, id.partition, Pause::Reload);
+        } else {
+            self.reload(consumer, &[id.partition]);
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "speaks for the pump")]
+    pub(super) fn note_conflict(&self, id: &LeaseId, cause: Cause) {
+        match cause {
+            Cause::Flush => tracing::warn!(partition = id.partition, "compare-and-set refused: another state is stored"),
+            Cause::Check => tracing::warn!(partition = id.partition, "another state is stored than was flushed"),
+        }
+    }
+
+    /// Parts of a state arrived: reading goes on.
+    pub(super) fn insert_scopes(&mut self, consumer: &Consumer, id: &LeaseId, scopes: &BTreeMap<Scope, Parts>) {
+        let Some(run) = self.leases.run_of(id) else { return };
+        run.redis.loading = false;
+        for (scope, parts) in scopes {
+            if let Err(error) = run.state.insert_scope(*scope, parts) {
+                tracing::error!(partition = id.partition, %scope, %error, "a stored state is damaged");
+                run.pause = Some(Pause::Reload);
+                return self.reload(consumer, &[id.partition]);
+            }
+        }
+        if run.pause == Some(Pause::Scopes) {
+            self.resume(consumer, id.partition);
+        }
+    }
+
+    /// Reads a paused partition again, from where it was left.
+    pub(super) fn resume(&mut self, consumer: &Consumer, partition: i32) {
+        let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else { return };
+        run.pause = None;
+        let position = Position { partition, offset: run.read_next };
+        let resumed = consumer.seek(&[position], super::SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
+        if let Err(error) = resumed {
+            tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
+            self.reload(consumer, &[partition]);
+        }
+    }
+
+    /// Moves past transaction markers behind the last record, so that at rest positions equal the log's end.
+    pub(super) fn skip_markers(&mut self, consumer: &Consumer) {
+        let had_errors = std::mem::take(&mut self.batch_had_errors);
+        let every = if self.settings.bounds.until_end { Duration::ZERO } else { MARKERS_EVERY };
+        if had_errors || self.last_positions_at.elapsed() < every {
+            return;
+        }
+        self.last_positions_at = Instant::now();
+        let partitions: Vec<i32> = self.leases.runs().filter(|run| run.pause.is_none()).map(|run| run.partition).collect();
+        for position in consumer.positions(&partitions) {
+            if let Some(run) = self.leases.get_mut(position.partition).and_then(|lease| lease.run_mut()) {
+                run.skip_to(position.offset);
+            }
+        }
+    }
+
+    /// Every turn: pauses for Redis, prints. Every five seconds: the report and the check of all tokens.
+    pub(super) fn housekeep(&mut self, consumer: &Consumer) {
+        self.pause_skewed(consumer);
+        self.print_due();
+        self.release_held(consumer);
+        self.reload_level(consumer);
+        let since = self.last_housekeeping_at.elapsed();
+        if since < HOUSEKEEPING_EVERY {
+            return;
+        }
+        self.last_housekeeping_at = Instant::now();
+        let records = self.progress.take_reported();
+        let gated = std::mem::take(&mut self.gated);
+        if gated > 0 {
+            tracing::info!(records = gated, "records below a gate were read again and skipped");
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+        let records_per_second = records as f64 / since.as_secs_f64();
+        let busy = std::mem::take(&mut self.busy).as_secs_f64() / since.as_secs_f64();
+        let positions =
+            self.leases.runs().map(|run| (run.partition, (run.state_next, run.last_timestamp_ms()))).collect();
+        self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
+        let mut tokens = Vec::new();
+        for (id, run) in self.leases.runs_mut() {
+            if let (Some(token), None) = (&run.redis.token, &run.redis.in_flight) {
+                tokens.push((id.clone(), token.clone()));
+            }
+        }
+        self.send(Request::CheckTokens(tokens));
+    }
+
+    /// Partitions in which both sinks are level now are loaded again, so that this worker's revision takes over.
+    fn reload_level(&mut self, consumer: &Consumer) {
+        let mut level = Vec::new();
+        for run in self.leases.runs() {
+            let is_there = run.level_at.is_some_and(|level_at| run.read_next >= level_at);
+            if is_there && run.is_flushed() && !run.has_uncommitted() && run.redis.in_flight.is_none() {
+                level.push(run.partition);
+            }
+        }
+        if !level.is_empty() && !self.is_transaction_open {
+            self.reload(consumer, &level);
+        }
+    }
+
+    /// Kafka may run ahead of Redis by so many records or so much time; then reading waits.
+    fn pause_skewed(&mut self, consumer: &Consumer) {
+        let now = Instant::now();
+        let mut skewed = Vec::new();
+        for run in self.leases.runs() {
+            let too_long = run.redis.behind_since.is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
+            if run.pause.is_none() && (run.skew() >= SKEW_RECORDS_MAX || too_long && !run.is_flushed()) {
+                skewed.push(run.partition);
+            }
+        }
+        for partition in skewed {
+            tracing::warn!(partition, "Redis is too far behind: the partition waits; nothing is lost");
+            self.pause(consumer, partition, Pause::Skew);
+        }
+    }
+}
+
+/// How often a partition's state is stored.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// How often positions behind the last record are looked at: well within the ten seconds that are promised.
+const MARKERS_EVERY: Duration = Duration::from_secs(4);
+
+/// How often the worker reports and all tokens are checked.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+
+/// How far Kafka may run ahead of Redis in a partition.
+const SKEW_RECORDS_MAX: i64 = 1_000_000;
+const SKEW_TIME_MAX: Duration = Duration::from_secs(60);

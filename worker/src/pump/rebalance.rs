@@ -1,0 +1,108 @@
+//! Rebalances, served inside the consumer's poll on the pump's own thread.
+//!
+//! Owns what happens between the group's word and our answer. Assigning never waits; revoking finishes what was begun.
+
+use std::time::{Duration, Instant};
+
+use std::sync::atomic::Ordering;
+
+use super::event::{Event, Request};
+use super::{Core, DRAIN_LIMIT};
+use crate::client::{Consumer, RebalanceHandler};
+
+impl RebalanceHandler for Core {
+    fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]) {
+        tracing::info!(?partitions, open_transaction = self.is_transaction_open, "partitions assigned");
+        let ids: Vec<_> = partitions.iter().map(|&partition| self.leases.grant(partition)).collect();
+        // What was read before is still ours: the group only moved to its next generation.
+        self.recapture_generation(consumer);
+        self.progress.rebalanced();
+        self.note_publisher();
+        if !ids.is_empty() {
+            self.send(Request::Load(ids));
+        }
+    }
+
+    fn revoked(&mut self, consumer: &Consumer, partitions: &[i32], lost: bool) -> Vec<i32> {
+        tracing::info!(?partitions, lost, open_transaction = self.is_transaction_open, "partitions revoked");
+        if lost {
+            if self.is_transaction_open {
+                self.abort(consumer, "the group gave the partitions to others");
+            }
+        } else {
+            self.recapture_generation(consumer);
+            self.commit(consumer);
+            self.flush_out(partitions, REVOKE_LIMIT);
+        }
+        let mut fetching = Vec::new();
+        for &partition in partitions {
+            if self.leases.end(partition).is_some_and(|lease| lease.fetching) {
+                fetching.push(partition);
+            }
+        }
+        self.progress.rebalanced();
+        self.note_publisher();
+        fetching
+    }
+}
+
+impl Core {
+    /// Drains and leaves the group.
+    pub(super) fn drain(&mut self, consumer: &Consumer) {
+        let started_at = Instant::now();
+        let partitions: Vec<i32> = self.leases.iter().map(|lease| lease.id.partition).collect();
+        if self.failure.is_none() && self.producer.is_ready() {
+            self.recapture_generation(consumer);
+            self.commit(consumer);
+        }
+        self.flush_out(&partitions, DRAIN_LIMIT);
+        let is_behind = self.leases.runs().any(|run| !run.is_flushed() || run.has_uncommitted());
+        self.drained_clean = !is_behind;
+        consumer.close(self);
+        tracing::info!(clean = self.drained_clean, took_ms = started_at.elapsed().as_millis(), "drained");
+    }
+
+    /// Flushes these partitions and waits until Redis has them, or the time is up.
+    pub(super) fn flush_out(&mut self, partitions: &[i32], limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let mut waiting = false;
+            for &partition in partitions {
+                self.flush_partition(partition);
+                waiting |= self.leases.get_mut(partition).and_then(|lease| lease.run_mut()).is_some_and(|run| {
+                    run.redis.in_flight.is_some() || run.is_flush_due()
+                });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !waiting || left.is_zero() {
+                return;
+            }
+            match self.settings.events.recv_timeout(left) {
+                Ok(Event::Flushed(id, token)) => self.note_flushed(&id, &token),
+                Ok(Event::Conflict(id, cause)) => {
+                    // The next owner starts from what is stored; here there is nothing left to save.
+                    self.note_conflict(&id, cause);
+                    if let Some(run) = self.leases.run_of(&id) {
+                        run.redis.in_flight = None;
+                        run.redis.loading = true;
+                    }
+                }
+                Ok(other) => self.deferred.push_back(other),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Captures the group's generation anew; without one, what is open is aborted at its commit.
+    pub(super) fn recapture_generation(&mut self, consumer: &Consumer) {
+        self.generation = consumer.generation();
+    }
+
+    fn note_publisher(&mut self) {
+        let publishes = self.leases.get_mut(0).is_some();
+        self.settings.publishes.store(publishes, Ordering::Relaxed);
+    }
+}
+
+/// Below the session's time-out, with room for the commit before.
+const REVOKE_LIMIT: Duration = Duration::from_secs(3);

@@ -1,0 +1,392 @@
+//! One partition that this worker acts for: its positions, its state and its specification.
+//!
+//! Owns the two gates: a record is counted once in the state and delivered once to Kafka, whatever is read again. It never
+//! talks to a broker or a store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use insights::state::{PartitionState, Scope};
+use insights::store::Flush;
+
+use crate::client::{Commit, Message};
+use crate::protocol::delivery::Form;
+use crate::protocol::progress::{
+    Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, fingerprint,
+};
+use crate::protocol::start::Halt;
+use crate::revision::{Compiled, Timeline};
+
+/// A partition that is being worked on.
+pub(crate) struct Run {
+    /// The source partition.
+    pub(crate) partition: i32,
+    /// The incarnation of both sinks.
+    pub(crate) incarnation: String,
+    /// The source topic's id.
+    pub(crate) topic_id: Option<String>,
+    /// The first offset that is counted.
+    pub(crate) base: i64,
+    /// The specifications, by offset.
+    pub(crate) timeline: Timeline,
+    /// What is counted.
+    pub(crate) state: PartitionState,
+    /// The next offset to be read.
+    pub(crate) read_next: i64,
+    /// Records below are counted.
+    pub(crate) state_next: i64,
+    /// Records below are delivered, if the open transaction commits.
+    pub(crate) out_next: i64,
+    /// Records below are delivered for good.
+    pub(crate) committed: i64,
+    /// Records that must be what they were, when they are passed.
+    pub(crate) checks: Vec<LastRecord>,
+    /// A bounded run ends before this offset.
+    pub(crate) hold_at: i64,
+    /// Where both sinks are level, when another revision waits for that.
+    pub(crate) level_at: Option<i64>,
+    /// Reading stops before this offset: the lower of the two.
+    pub(crate) stop_at: i64,
+    /// What only delivery knows: as committed, and what the open transaction adds.
+    pub(crate) delivery: Delivery,
+    /// Refused records and the form in which they go instead.
+    pub(crate) forms: BTreeMap<i64, Form>,
+    /// Records of a refused batch: each is sent alone until the culprit is known.
+    pub(crate) suspects: BTreeSet<i64>,
+    /// Records that are lost or unreadable.
+    pub(crate) gaps: Vec<Gap>,
+    /// Gaps that the open transaction adds.
+    pub(crate) pending_gaps: Vec<Gap>,
+    /// The commit comes due although nothing was read.
+    pub(crate) commit_due: bool,
+    /// Nothing is read for now, and why.
+    pub(crate) pause: Option<Pause>,
+    /// What Redis holds.
+    pub(crate) redis: RedisSide,
+    state_last: Option<LastRecord>,
+    out_last: Option<LastRecord>,
+    committed_last: Option<LastRecord>,
+    committed_delivery: Delivery,
+    state_timestamp_ms: i64,
+    rebuilt_with_revision: Option<u64>,
+}
+
+/// Why a partition is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// Parts of its state are on their way.
+    Scopes,
+    /// It reached the offset before which it was to stop.
+    Held,
+    /// Its log is another one than was counted.
+    Halted,
+    /// Redis is too far behind.
+    Skew,
+    /// It starts again from what is stored, once the open transaction is over.
+    Reload,
+}
+
+/// What Redis holds of a partition, as far as this worker knows.
+pub(crate) struct RedisSide {
+    /// The token that is stored.
+    pub(crate) token: Option<String>,
+    /// The next offset of the state that is stored.
+    pub(crate) next: i64,
+    /// The Kafka progress that is mirrored there.
+    pub(crate) kafka_next: i64,
+    /// Whether the history there is this run's.
+    pub(crate) has_history: bool,
+    /// A flush is on its way: its token, position and mirror.
+    pub(crate) in_flight: Option<(String, i64, i64)>,
+    /// Scopes are being loaded.
+    pub(crate) loading: bool,
+    /// When the last flush was sent.
+    pub(crate) flushed_at: Instant,
+    /// Since when Redis has been behind.
+    pub(crate) behind_since: Option<Instant>,
+}
+
+/// What a partition starts with.
+pub(crate) struct Beginning {
+    /// The source partition.
+    pub(crate) partition: i32,
+    /// The decision.
+    pub(crate) plan: crate::protocol::start::Plan,
+    /// The source topic's id.
+    pub(crate) topic_id: Option<String>,
+    /// The specifications.
+    pub(crate) timeline: Timeline,
+    /// What is counted so far.
+    pub(crate) state: PartitionState,
+    /// What Redis holds; none: nothing.
+    pub(crate) stored: Option<(String, Head)>,
+    /// What only delivery knows.
+    pub(crate) delivery: Delivery,
+    /// Known gaps.
+    pub(crate) gaps: Vec<Gap>,
+    /// Whether Redis holds the timeline's history.
+    pub(crate) has_history: bool,
+    /// The first offset to be read.
+    pub(crate) read_from: i64,
+    /// A bounded run ends before this offset.
+    pub(crate) hold_at: i64,
+    /// Where both sinks are level, when another revision waits for that.
+    pub(crate) level_at: Option<i64>,
+    /// Now.
+    pub(crate) now: Instant,
+}
+
+impl Run {
+    /// A partition as it starts.
+    pub(crate) fn new(beginning: Beginning) -> Self {
+        let Beginning { partition, plan, topic_id, timeline, state, stored, delivery, gaps, has_history, read_from, hold_at, level_at, now } =
+            beginning;
+        let rebuilt_with_revision = stored
+            .as_ref()
+            .and_then(|(_, head)| head.rebuilt_with_revision)
+            .or_else(|| timeline.substituted.then_some(timeline.current.revision));
+        let state_timestamp_ms = stored.as_ref().map_or(-1, |(_, head)| head.last_timestamp_ms);
+        let (token, stored_next, stored_kafka) = match stored {
+            Some((token, head)) => (Some(token), head.next, head.kafka_next),
+            None => (None, plan.base, plan.base),
+        };
+        Self {
+            partition,
+            incarnation: plan.incarnation,
+            topic_id,
+            base: plan.base,
+            timeline,
+            state,
+            read_next: read_from,
+            state_next: plan.state_next,
+            out_next: plan.kafka_next,
+            committed: plan.kafka_next,
+            checks: plan.kafka_last.into_iter().chain(plan.state_last).collect(),
+            hold_at,
+            level_at,
+            stop_at: hold_at,
+            delivery,
+            forms: BTreeMap::new(),
+            suspects: BTreeSet::new(),
+            gaps,
+            pending_gaps: Vec::new(),
+            commit_due: plan.commit_at_once || plan.look_into_output || plan.gap.is_some(),
+            pause: None,
+            redis: RedisSide {
+                token,
+                next: stored_next,
+                kafka_next: stored_kafka,
+                has_history,
+                in_flight: None,
+                loading: false,
+                flushed_at: now,
+                behind_since: None,
+            },
+            state_last: plan.state_last,
+            out_last: plan.kafka_last,
+            committed_last: plan.kafka_last,
+            committed_delivery: delivery,
+            state_timestamp_ms,
+            rebuilt_with_revision,
+        }
+    }
+
+    /// The specification that decides the record at `offset`; a new revision takes effect at its first offset.
+    pub(crate) fn enter(&mut self, offset: i64) -> &Arc<Compiled> {
+        while let Some((first_offset, _)) = self.timeline.upcoming.front() {
+            if *first_offset > offset {
+                break;
+            }
+            if let Some((_, compiled)) = self.timeline.upcoming.pop_front() {
+                self.state.adopt(Arc::clone(&compiled.layout));
+                self.timeline.current = compiled;
+            }
+        }
+        &self.timeline.current
+    }
+
+    /// Checks a record against what a sink remembers of its offset.
+    pub(crate) fn recognise(&mut self, message: Message<'_>) -> Result<(), Halt> {
+        let offset = message.offset();
+        for check in self.checks.extract_if(.., |check| check.offset <= offset) {
+            // A record that is no longer there (compaction, retention) is neither an error nor a gap.
+            if check.offset == offset && check.fingerprint != fingerprint_of(message) {
+                return Err(Halt::Diverged { offset });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the last record of a batch as the one to be recognised later.
+    pub(crate) fn remember(&mut self, message: Message<'_>) {
+        let offset = message.offset();
+        let last = Some(LastRecord { offset, fingerprint: fingerprint_of(message) });
+        if self.state_next == offset + 1 {
+            self.state_last = last;
+            self.state_timestamp_ms = message.timestamp_ms();
+        }
+        if self.out_next == offset + 1 {
+            self.out_last = last;
+        }
+    }
+
+    /// Moves past offsets that hold no record.
+    pub(crate) fn skip_to(&mut self, position: i64) {
+        let position = position.min(self.stop_at);
+        if self.pause.is_some() || position <= self.read_next {
+            return;
+        }
+        self.state_next = if self.state_next >= self.read_next { self.state_next.max(position) } else { self.state_next };
+        self.out_next = if self.out_next >= self.read_next { self.out_next.max(position) } else { self.out_next };
+        self.read_next = position;
+    }
+
+    /// Whether a commit would tell Kafka anything new.
+    pub(crate) fn has_uncommitted(&self) -> bool {
+        self.out_next > self.committed || self.commit_due
+    }
+
+    /// What is committed for this partition.
+    pub(crate) fn commit(&self, pipeline: &str) -> Commit {
+        let revisions = &self.timeline.history.revisions;
+        let metadata = Metadata {
+            format: METADATA_FORMAT.to_owned(),
+            pipeline: pipeline.to_owned(),
+            incarnation: self.incarnation.clone(),
+            topic_id: self.topic_id.clone(),
+            base: self.base,
+            last: self.out_last,
+            revisions: revisions
+                .iter()
+                .map(|entry| RevisionStart { revision: entry.revision, first_offset: entry.first_offset })
+                .collect(),
+            delivery: self.delivery,
+        };
+        Commit { partition: self.partition, offset: self.out_next, metadata: metadata.to_text() }
+    }
+
+    /// The open transaction has committed.
+    pub(crate) fn committed(&mut self) {
+        self.committed = self.out_next;
+        self.committed_last = self.out_last;
+        self.committed_delivery = self.delivery;
+        self.commit_due = false;
+        for gap in std::mem::take(&mut self.pending_gaps) {
+            crate::protocol::progress::add_gap(&mut self.gaps, gap);
+        }
+        self.forms = self.forms.split_off(&self.committed);
+        self.suspects = self.suspects.split_off(&self.committed);
+    }
+
+    /// The open transaction was aborted: what it delivered is delivered again. The state stays ahead, which is right:
+    /// it is a function of the log, and its gate skips what it has. Returns where reading goes on.
+    pub(crate) fn rewind(&mut self) -> i64 {
+        self.out_next = self.committed;
+        self.out_last = self.committed_last;
+        self.delivery = self.committed_delivery;
+        self.pending_gaps.clear();
+        self.read_next = self.out_next.min(self.state_next);
+        self.read_next
+    }
+
+    /// Whether Redis lacks anything that it may be given: a state at an offset that Kafka has committed.
+    pub(crate) fn is_flush_due(&self) -> bool {
+        let news = self.state_next > self.redis.next || self.committed > self.redis.kafka_next;
+        let idle = self.redis.in_flight.is_none() && !self.redis.loading;
+        let has_progress = self.state_last.is_some() || self.redis.token.is_some() || !self.gaps.is_empty();
+        news && idle && has_progress && self.state_next <= self.committed && self.pause != Some(Pause::Reload)
+    }
+
+    /// Whether Redis has everything that was counted.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.redis.next >= self.state_next
+    }
+
+    /// How many counted offsets Redis lacks.
+    pub(crate) fn skew(&self) -> i64 {
+        self.state_next.saturating_sub(self.redis.next)
+    }
+
+    /// The Kafka timestamp of the last counted record, in milliseconds; -1 when unknown.
+    pub(crate) fn last_timestamp_ms(&self) -> i64 {
+        self.state_timestamp_ms
+    }
+
+    /// The next flush: everything that changed, as absolute values.
+    pub(crate) fn flush(&mut self, owner: &str, nonce: &str, now: Instant) -> Flush {
+        let version = u64::try_from(self.state_next).unwrap_or(0);
+        let changes = self.state.take_changes(version);
+        let token = format!("{}|{}|{nonce}", self.incarnation, self.state_next);
+        let head = serde_json::to_vec(&self.head(owner)).expect("plain data is JSON");
+        let mut fields = BTreeMap::from([(PROGRESS.to_owned(), head), (MANIFEST.to_owned(), changes.manifest)]);
+        if !self.redis.has_history {
+            let history = serde_json::to_vec(&self.timeline.history).expect("plain data is JSON");
+            fields.insert(HISTORY.to_owned(), history);
+        }
+        self.redis.in_flight = Some((token.clone(), self.state_next, self.committed));
+        self.redis.flushed_at = now;
+        Flush {
+            partition: self.partition,
+            expected: self.redis.token.clone(),
+            token,
+            head: fields,
+            drops: changes.drops,
+            puts: changes.puts,
+            deletes: changes.deletes,
+        }
+    }
+
+    /// The flush on its way is stored.
+    pub(crate) fn flushed(&mut self, token: &str, now: Instant) {
+        if let Some((sent, next, kafka_next)) = self.redis.in_flight.take_if(|(sent, ..)| sent == token) {
+            self.redis.token = Some(sent);
+            self.redis.next = next;
+            self.redis.kafka_next = kafka_next;
+            self.redis.has_history = true;
+            self.redis.behind_since = (self.committed > next).then_some(now);
+            self.state.forget_clean_scopes(SCOPES_KEPT);
+        }
+    }
+
+    /// Scopes that a login at this time changes and that are not there yet.
+    pub(crate) fn missing_scopes(&self, time_ms: i64) -> BTreeSet<Scope> {
+        let mut missing = BTreeSet::new();
+        self.state.missing_scopes(time_ms, &mut missing);
+        missing
+    }
+
+    fn head(&self, owner: &str) -> Head {
+        Head {
+            schema: HEAD_SCHEMA,
+            incarnation: self.incarnation.clone(),
+            topic_id: self.topic_id.clone(),
+            base: self.base,
+            next: self.state_next,
+            last: self.state_last,
+            last_timestamp_ms: self.state_timestamp_ms,
+            kafka_next: self.committed,
+            kafka_last: self.committed_last,
+            delivery: self.committed_delivery,
+            gaps: self.gaps.clone(),
+            owner: owner.to_owned(),
+            rebuilt_with_revision: self.rebuilt_with_revision,
+        }
+    }
+}
+
+fn fingerprint_of(message: Message<'_>) -> u64 {
+    fingerprint(message.timestamp_ms(), message.key(), message.value())
+}
+
+/// The head's field that holds [`Head`].
+pub(crate) const PROGRESS: &str = "progress";
+
+/// The head's field that holds the state's manifest.
+pub(crate) const MANIFEST: &str = "manifest";
+
+/// The head's field that holds [`crate::protocol::progress::History`].
+pub(crate) const HISTORY: &str = "history";
+
+/// Days that stay in memory when nothing changed in them: today, and yesterday around midnight.
+const SCOPES_KEPT: usize = 2;

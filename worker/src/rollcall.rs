@@ -1,0 +1,58 @@
+//! The `rollcall` command: one worker, a demonstration of the whole job, made-up logins, and the insights.
+//!
+//! Owns the command line, logs and exit codes. What a command does is in its module.
+
+mod args;
+mod backend;
+mod client;
+mod command;
+mod configuration;
+mod control;
+mod exit;
+mod logs;
+mod output;
+mod protocol;
+mod pump;
+mod revision;
+mod signals;
+mod startup;
+mod watchdog;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Arguments, Command};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logs::start(&arguments.logs);
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for line in failure.to_string().lines() {
+                eprintln!("rollcall: {line}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    // One thread for everything asynchronous: the pump has its own, and blocking questions to Kafka theirs.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(anyhow::Error::new(error).context("failed to start the runtime")))?;
+    let result = match arguments.command {
+        Command::Worker(arguments) => command::worker::run(&runtime, *arguments),
+        Command::Demo(arguments) => command::demo::run(&runtime, &arguments),
+        Command::Generate(arguments) => command::generate::run(&runtime, *arguments),
+        Command::Insights(arguments) => command::insights::run(&runtime, &arguments),
+        Command::Repair(arguments) => command::repair::run(&runtime, &arguments),
+    };
+    // A blocking question may still wait for a service that is away; nothing depends on its answer any more.
+    runtime.shutdown_background();
+    result
+}
