@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     components::install_all()?;
     eprintln!("lab: building …");
     if !cargo()
-        .args(["build", "--bins"])
+        .args(["build", "--bins", "--tests"])
         .args(BUILD)
         .status()
         .context("failed to run cargo")?

@@ -4,7 +4,7 @@
 mod output;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -66,8 +66,12 @@ pub struct Worker {
 impl Worker {
     /// Starts it, and returns at once.
     pub fn start(options: WorkerOptions) -> Result<Self> {
+        Self::start_program(&program()?, options)
+    }
+
+    fn start_program(program: &Path, options: WorkerOptions) -> Result<Self> {
         let folder = Folder::new("worker")?;
-        let mut command = process::command(&program()?);
+        let mut command = process::command(program);
         command.args(&options.arguments).current_dir(folder.path());
         if let Some(text) = &options.config {
             let path = folder.path().join("rollcall.yaml");
@@ -204,4 +208,52 @@ fn program() -> Result<PathBuf> {
         "no rollcall program near {}: run `cargo lab test`, or set ROLLCALL_BIN to one",
         test.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_both_streams_are_found_and_the_end_has_its_code() {
+        let mut worker = shell("echo first; echo oops >&2; echo last; exit 3");
+        assert_eq!(worker.wait_for_line("oo", DEADLINE).unwrap(), "oops");
+        assert_eq!(worker.wait_exit(DEADLINE).unwrap(), 3);
+        assert_eq!(
+            (worker.stdout().as_str(), worker.stderr().as_str()),
+            ("first\nlast\n", "oops\n")
+        );
+        let error = worker.wait_for_line("absent", DEADLINE).unwrap_err().to_string();
+        assert!(
+            error.starts_with("it ended without a line that has \"absent\""),
+            "{error}"
+        );
+        assert!(error.contains("oops"), "what it said is shown: {error}");
+    }
+
+    #[test]
+    fn a_signal_ends_it_with_the_code_that_shells_give() {
+        let mut worker = shell("echo ready; exec sleep 60");
+        worker.wait_for_line("ready", DEADLINE).unwrap();
+        assert!(worker.is_running().unwrap());
+        worker.pause().unwrap();
+        worker.resume().unwrap();
+        worker.terminate().unwrap();
+        assert_eq!(worker.wait_exit(DEADLINE).unwrap(), 128 + 15);
+    }
+
+    #[test]
+    fn the_configuration_is_a_file_and_the_environment_is_the_tests_own() {
+        let options = WorkerOptions::command(&["-c", "cat \"$2\"; echo \"$1 $GREETING\"", "sh"]);
+        let options = options.config("revision: 2\n").env("GREETING", "hello");
+        let mut worker = Worker::start_program(Path::new("sh"), options).unwrap();
+        assert_eq!(worker.wait_exit(DEADLINE).unwrap(), 0);
+        assert_eq!(worker.stdout(), "revision: 2\n--config hello\n");
+    }
+
+    fn shell(script: &str) -> Worker {
+        Worker::start_program(Path::new("sh"), WorkerOptions::command(&["-c", script])).unwrap()
+    }
+
+    const DEADLINE: Duration = Duration::from_secs(20);
 }
