@@ -20,11 +20,7 @@ fn main() {
     let records = records();
     let bytes: usize = records.iter().map(String::len).sum();
     let processed = round(&decoder, &records);
-    println!(
-        "{} logins of {} bytes, {processed} processed",
-        records.len(),
-        bytes / records.len()
-    );
+    println!("{} logins of {} bytes, {processed} processed", records.len(), bytes / records.len());
     // By turns, so that a busy machine is unfair to neither.
     let (mut decode_ns, mut parse_ns) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..ROUNDS {
@@ -57,13 +53,7 @@ fn parse(records: &[String]) -> u32 {
     for record in records {
         let text = std::str::from_utf8(record.as_bytes()).expect("every record is UTF-8");
         let parsed: Parsed = serde_json::from_str(text).expect("every record is a login");
-        let Parsed {
-            user_id,
-            app_version,
-            device_type,
-            locale,
-            timestamp,
-        } = black_box(parsed);
+        let Parsed { user_id, app_version, device_type, locale, timestamp } = black_box(parsed);
         let is_whole = !user_id.is_empty() && !app_version.is_empty() && !locale.is_empty() && timestamp > 0;
         android += u32::from(is_whole && device_type == "android");
     }
@@ -93,9 +83,7 @@ fn records() -> Vec<String> {
     let mut records = Vec::new();
     let mut random: u64 = 1;
     for number in 0..u64::from(RECORDS) {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let bits = random >> 20;
         let device = if bits & 1 == 0 { "android" } else { "iOS" };
         let version = if bits & 2 == 0 { "2.3.0" } else { "3.1.4" };
@@ -120,10 +108,7 @@ fn records() -> Vec<String> {
 
 /// The settings of an empty configuration file.
 fn spec() -> PipelineSpec {
-    let dimension = |field: &str, fold| Dimension {
-        field: field.to_owned(),
-        fold,
-    };
+    let dimension = |field: &str, fold| Dimension { field: field.to_owned(), fold };
     let requirement = |field: &str, operator, value: &str| Requirement {
         field: field.to_owned(),
         operator,
@@ -139,9 +124,7 @@ fn spec() -> PipelineSpec {
             sasl: None,
             properties: BTreeMap::new(),
         },
-        redis: Redis {
-            url: SecretString::from(""),
-        },
+        redis: Redis { url: SecretString::from("") },
         source: Source {
             topic: "user-login".to_owned(),
             start_from: StartFrom::Earliest,
@@ -152,9 +135,7 @@ fn spec() -> PipelineSpec {
                 timestamp: "timestamp".to_owned(),
                 version: "app_version".to_owned(),
             },
-            required: ["user_id", "app_version", "device_type", "timestamp"]
-                .map(str::to_owned)
-                .to_vec(),
+            required: ["user_id", "app_version", "device_type", "timestamp"].map(str::to_owned).to_vec(),
             defaults: BTreeMap::new(),
         },
         filter: vec![
@@ -169,9 +150,7 @@ fn spec() -> PipelineSpec {
             hash: Vec::new(),
             hash_key: SecretString::from(""),
         },
-        dead_letter: DeadLetter {
-            topic: "user-login-dlq".to_owned(),
-        },
+        dead_letter: DeadLetter { topic: "user-login-dlq".to_owned() },
         insights: Insights {
             dimensions: vec![
                 dimension("device_type", Fold::Lower),

@@ -50,13 +50,7 @@ impl fmt::Display for Day {
     /// Writes `YYYY-MM-DD`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = NaiveDate::from_num_days_from_ce_opt(self.0 + UNIX_EPOCH_FROM_CE).ok_or(fmt::Error)?;
-        write!(
-            formatter,
-            "{:04}-{:02}-{:02}",
-            date.year(),
-            date.month(),
-            date.day()
-        )
+        write!(formatter, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
     }
 }
 
@@ -69,10 +63,7 @@ pub fn quarter_of_utc(time_ms: i64) -> usize {
 pub fn day_and_hour(time_ms: i64, zone: Tz) -> (Day, usize) {
     let local_ms = time_ms + offset_ms(time_ms, zone);
     let hour = local_ms.rem_euclid(DAY_MS) / (4 * QUARTER_MS);
-    (
-        Day::of_utc(local_ms),
-        usize::try_from(hour).expect("a remainder is not negative"),
-    )
+    (Day::of_utc(local_ms), usize::try_from(hour).expect("a remainder is not negative"))
 }
 
 /// A moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`.
@@ -90,9 +81,7 @@ pub fn rfc3339(time_ms: i64) -> String {
 
 /// How far a zone's clock is ahead of UTC at a moment, in milliseconds.
 pub fn offset_ms(time_ms: i64, zone: Tz) -> i64 {
-    let moment = DateTime::from_timestamp_millis(time_ms)
-        .unwrap_or(DateTime::UNIX_EPOCH)
-        .naive_utc();
+    let moment = DateTime::from_timestamp_millis(time_ms).unwrap_or(DateTime::UNIX_EPOCH).naive_utc();
     i64::from(zone.offset_from_utc_datetime(&moment).fix().local_minus_utc()) * 1000
 }
 
@@ -113,14 +102,8 @@ mod tests {
     #[test]
     fn a_zone_with_a_quarter_hour_moves_the_day() {
         let evening_ms = Day::parse("2026-11-24").unwrap().start_ms() + 18 * 3_600_000 + 20 * 60_000;
-        assert_eq!(
-            day_and_hour(evening_ms, Tz::Asia__Kathmandu),
-            (Day::parse("2026-11-25").unwrap(), 0)
-        );
-        assert_eq!(
-            Day::of_zone(evening_ms, Tz::UTC),
-            Day::parse("2026-11-24").unwrap()
-        );
+        assert_eq!(day_and_hour(evening_ms, Tz::Asia__Kathmandu), (Day::parse("2026-11-25").unwrap(), 0));
+        assert_eq!(Day::of_zone(evening_ms, Tz::UTC), Day::parse("2026-11-24").unwrap());
         assert_eq!(quarter_of_utc(evening_ms), 73);
     }
 }

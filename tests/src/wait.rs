@@ -45,9 +45,6 @@ mod tests {
         let error = wait_until("the moon", Duration::ZERO, || false).unwrap_err();
         assert_eq!(error.to_string(), "waited 0 s in vain for the moon");
         let error = wait_for::<()>("the sun", Duration::ZERO, || bail!("it is night")).unwrap_err();
-        assert_eq!(
-            format!("{error:#}"),
-            "waited 0 s in vain for the sun: it is night"
-        );
+        assert_eq!(format!("{error:#}"), "waited 0 s in vain for the sun: it is night");
     }
 }

@@ -16,44 +16,21 @@ fn a_record_comes_back_byte_for_byte() -> Result<()> {
     let kafka = Kafka::shared();
     let topic = kafka.create_topic(&unique("bytes"), 2, &[])?;
     let written = [
-        Record::new([0xff, 0x00, b'\n'])
-            .key("a")
-            .timestamp(1_700_000_000_123)
-            .partition(1),
-        Record::new("")
-            .key("")
-            .header("same", "1")
-            .header("same", "")
-            .null_header("none")
-            .partition(0),
+        Record::new([0xff, 0x00, b'\n']).key("a").timestamp(1_700_000_000_123).partition(1),
+        Record::new("").key("").header("same", "1").header("same", "").null_header("none").partition(0),
         Record::tombstone().partition(0),
     ];
     let positions = kafka.client().produce(&topic, &written)?;
     let read = kafka.client().read(&topic, Isolation::Uncommitted)?;
-    let [empty, tombstone, bytes] = read.as_slice() else {
-        panic!("three records, not {read:?}")
-    };
+    let [empty, tombstone, bytes] = read.as_slice() else { panic!("three records, not {read:?}") };
     assert_eq!(positions, [bytes.position, empty.position, tombstone.position]);
     assert_eq!(bytes.value.as_deref(), Some([0xff, 0x00, b'\n'].as_slice()));
-    assert_eq!(
-        (bytes.key.as_deref(), bytes.timestamp_ms),
-        (Some(b"a".as_slice()), Some(1_700_000_000_123))
-    );
-    assert_eq!(
-        (empty.key.as_deref(), empty.value.as_deref()),
-        (Some([].as_slice()), Some([].as_slice()))
-    );
-    let headers = [
-        ("same", Some(&b"1"[..])),
-        ("same", Some(&b""[..])),
-        ("none", None),
-    ];
+    assert_eq!((bytes.key.as_deref(), bytes.timestamp_ms), (Some(b"a".as_slice()), Some(1_700_000_000_123)));
+    assert_eq!((empty.key.as_deref(), empty.value.as_deref()), (Some([].as_slice()), Some([].as_slice())));
+    let headers = [("same", Some(&b"1"[..])), ("same", Some(&b""[..])), ("none", None)];
     let expected = headers.map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)));
     assert_eq!(empty.headers, expected);
-    assert_eq!(
-        (tombstone.key.as_deref(), tombstone.value.as_deref()),
-        (None, None)
-    );
+    assert_eq!((tombstone.key.as_deref(), tombstone.value.as_deref()), (None, None));
     Ok(())
 }
 
@@ -71,18 +48,12 @@ fn only_committed_transactions_are_seen() -> Result<()> {
     producer.begin()?;
     producer.produce(&topic, &[Record::new("open")])?;
 
-    assert_eq!(
-        texts(&kafka.client().read(&topic, Isolation::Committed)?),
-        ["committed"]
-    );
+    assert_eq!(texts(&kafka.client().read(&topic, Isolation::Committed)?), ["committed"]);
     let all = kafka.client().read(&topic, Isolation::Uncommitted)?;
     assert_eq!(texts(&all), ["aborted", "committed", "open"]);
     // Two records and two markers are stable, the open record is not.
     assert_eq!(kafka.client().log_ends(&topic, Isolation::Committed)?[&0].end, 4);
-    assert_eq!(
-        kafka.client().log_ends(&topic, Isolation::Uncommitted)?[&0].end,
-        5
-    );
+    assert_eq!(kafka.client().log_ends(&topic, Isolation::Uncommitted)?[&0].end, 5);
 
     // A second producer of the same id fences the first, and so ends its transaction.
     let successor = kafka.client().transactional_producer(&topic)?;
@@ -105,24 +76,15 @@ fn an_administrator_changes_topics() -> Result<()> {
         &["--entity-type", "topics", "--entity-name", &topic, "--describe"],
     )?;
     assert!(settings.contains("max.message.bytes=1000"), "{settings}");
-    assert!(
-        settings.contains("retention.ms=3600000"),
-        "the other setting stays: {settings}"
-    );
-    let error = kafka
-        .client()
-        .produce(&topic, &[Record::new("x".repeat(2_000))])
-        .unwrap_err();
+    assert!(settings.contains("retention.ms=3600000"), "the other setting stays: {settings}");
+    let error = kafka.client().produce(&topic, &[Record::new("x".repeat(2_000))]).unwrap_err();
     assert!(format!("{error:#}").contains("MessageSizeTooLarge"), "{error:#}");
 
     let records = ["a", "b", "c"].map(|text| Record::new(text).partition(2));
     kafka.client().produce(&topic, &records)?;
     kafka.delete_records(&topic, 2, 2)?;
     assert_eq!(texts(&kafka.client().read(&topic, Isolation::Committed)?), ["c"]);
-    assert_eq!(
-        kafka.client().log_ends(&topic, Isolation::Committed)?[&2].start,
-        2
-    );
+    assert_eq!(kafka.client().log_ends(&topic, Isolation::Committed)?[&2].start, 2);
 
     assert!(kafka.committed("nobody", &topic)?.is_empty());
     assert_eq!(kafka.group("nobody")?, ("Dead".to_owned(), Vec::new()));
@@ -135,32 +97,17 @@ fn an_administrator_changes_topics() -> Result<()> {
 fn only_the_right_password_and_a_trusted_certificate_open_kafka() -> Result<()> {
     let (authority, stranger) = (Authority::new()?, Authority::new()?);
     let options = kafka::Options::new().tls(&authority).client_certificates();
-    let options = options
-        .scram_user("alice", "wonderland")
-        .plain_user("bob", "builder")
-        .access_control();
+    let options = options.scram_user("alice", "wonderland").plain_user("bob", "builder").access_control();
     let kafka = Kafka::start(options)?;
 
     for listener in [Listener::SaslPlaintext, Listener::SaslSsl] {
         let client = || kafka.client_of(listener);
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            assert!(
-                answers(&client()?.login(mechanism, "alice", "wonderland")),
-                "{listener:?} {mechanism}"
-            );
-            assert!(
-                !answers(&client()?.login(mechanism, "alice", "mirror")),
-                "{listener:?} {mechanism}"
-            );
+            assert!(answers(&client()?.login(mechanism, "alice", "wonderland")), "{listener:?} {mechanism}");
+            assert!(!answers(&client()?.login(mechanism, "alice", "mirror")), "{listener:?} {mechanism}");
         }
-        assert!(
-            answers(&client()?.login("PLAIN", "bob", "builder")),
-            "{listener:?}"
-        );
-        assert!(
-            !answers(&client()?.login("PLAIN", "bob", "painter")),
-            "{listener:?}"
-        );
+        assert!(answers(&client()?.login("PLAIN", "bob", "builder")), "{listener:?}");
+        assert!(!answers(&client()?.login("PLAIN", "bob", "painter")), "{listener:?}");
     }
 
     let own = authority.issue("client")?;
@@ -169,25 +116,14 @@ fn only_the_right_password_and_a_trusted_certificate_open_kafka() -> Result<()> 
             .property("ssl.key.location", &key.to_string_lossy())
             .property("ssl.certificate.location", &certificate.to_string_lossy())
     };
-    assert!(answers(&with(
-        kafka.client_of(Listener::Ssl)?,
-        &own.key,
-        &own.certificate
-    )));
-    assert!(
-        !answers(&kafka.client_of(Listener::Ssl)?),
-        "a client certificate is asked for"
-    );
-    let misled = kafka
-        .client_of(Listener::SaslSsl)?
-        .login("PLAIN", "bob", "builder");
+    assert!(answers(&with(kafka.client_of(Listener::Ssl)?, &own.key, &own.certificate)));
+    assert!(!answers(&kafka.client_of(Listener::Ssl)?), "a client certificate is asked for");
+    let misled = kafka.client_of(Listener::SaslSsl)?.login("PLAIN", "bob", "builder");
     let misled = misled.property("ssl.ca.location", &stranger.certificate().to_string_lossy());
     assert!(!answers(&misled), "the server's certificate is not trusted");
 
     let topic = kafka.create_topic("guarded", 1, &[])?;
-    let alice = kafka
-        .client_of(Listener::SaslPlaintext)?
-        .login("SCRAM-SHA-256", "alice", "wonderland");
+    let alice = kafka.client_of(Listener::SaslPlaintext)?.login("SCRAM-SHA-256", "alice", "wonderland");
     assert!(alice.produce(&topic, &[Record::new("no")]).is_err());
     kafka.allow("alice", &["Write", "Describe"], Resource::Topic(&topic))?;
     assert_eq!(alice.produce(&topic, &[Record::new("yes")])?.len(), 1);
@@ -254,37 +190,14 @@ fn redis_opens_to_the_right_password_rights_and_certificate() -> Result<()> {
     let options = redis::Options::new().tls(&authority).password("secret");
     let redis = Redis::start(options.user("reader", "open", "~a:* +get +ping"))?;
     assert_eq!(redis.command::<String>(&["PING"])?, "PONG");
-    assert_eq!(
-        redis.tls_command::<String>(&authority.certificate(), &["PING"])?,
-        "PONG"
-    );
-    assert!(
-        redis
-            .tls_command::<String>(&stranger.certificate(), &["PING"])
-            .is_err()
-    );
+    assert_eq!(redis.tls_command::<String>(&authority.certificate(), &["PING"])?, "PONG");
+    assert!(redis.tls_command::<String>(&stranger.certificate(), &["PING"]).is_err());
 
     let reader = ::redis::Client::open(redis.url_of("reader", "open"))?;
     let mut connection = reader.get_connection()?;
-    assert_eq!(
-        ::redis::cmd("GET")
-            .arg("a:1")
-            .query::<Option<String>>(&mut connection)?,
-        None
-    );
-    assert!(
-        ::redis::cmd("GET")
-            .arg("b:1")
-            .query::<Option<String>>(&mut connection)
-            .is_err()
-    );
-    assert!(
-        ::redis::cmd("SET")
-            .arg("a:1")
-            .arg(1)
-            .query::<String>(&mut connection)
-            .is_err()
-    );
+    assert_eq!(::redis::cmd("GET").arg("a:1").query::<Option<String>>(&mut connection)?, None);
+    assert!(::redis::cmd("GET").arg("b:1").query::<Option<String>>(&mut connection).is_err());
+    assert!(::redis::cmd("SET").arg("a:1").arg(1).query::<String>(&mut connection).is_err());
     let guesser = ::redis::Client::open(redis.url_of("reader", "closed"))?;
     assert!(guesser.get_connection().is_err());
     Ok(())
@@ -307,9 +220,7 @@ fn a_sentinel_promotes_the_replica_of_a_dead_primary() -> Result<()> {
     let replica = Redis::start(redis::Options::new().replica_of(&primary))?;
     primary.command::<()>(&["SET", "key", "1"])?;
     wait_until("the replica to follow", Duration::from_secs(20), || {
-        replica
-            .command::<Option<String>>(&["GET", "key"])
-            .is_ok_and(|value| value.as_deref() == Some("1"))
+        replica.command::<Option<String>>(&["GET", "key"]).is_ok_and(|value| value.as_deref() == Some("1"))
     })?;
     let sentinel = Sentinel::start(&primary, "main")?;
     sentinel.wait_for_replicas(1)?;
@@ -334,8 +245,5 @@ fn answers(client: &Client) -> bool {
 }
 
 fn process_entry(pid: Option<u32>) -> Result<PathBuf> {
-    Ok(PathBuf::from(format!(
-        "/proc/{}",
-        pid.context("it is not running")?
-    )))
+    Ok(PathBuf::from(format!("/proc/{}", pid.context("it is not running")?)))
 }

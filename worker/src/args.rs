@@ -19,13 +19,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// How log lines are written; by default text on a terminal, one JSON object a line otherwise.
-    #[arg(
-        long,
-        global = true,
-        env = "ROLLCALL_LOG_FORMAT",
-        value_enum,
-        value_name = "FORMAT"
-    )]
+    #[arg(long, global = true, env = "ROLLCALL_LOG_FORMAT", value_enum, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,librdkafka=debug`.
     #[arg(long, global = true, env = "ROLLCALL_LOG", value_name = "LEVEL_OR_FILTER")]
@@ -95,7 +89,7 @@ pub(crate) enum OutputFormat {
 pub(crate) struct WorkerArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
-    /// This replica's name: [A-Za-z0-9._-], at most 100. Default: $POD_NAME, else the host's name and 8 random digits.
+    /// This replica's name: [A-Za-z0-9._-], at most 100. Default: `$POD_NAME`, else the host's name and 8 random digits.
     #[arg(long, env = "ROLLCALL_NAME", value_parser = worker_name)]
     pub(crate) name: Option<String>,
     /// Commit exactly so many source records, then print the insights and exit.
@@ -200,28 +194,18 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("use an integer with ms, s, m or h, such as 30s".to_owned()),
     };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "use an integer with ms, s, m or h, such as 30s".to_owned())?;
-    number
-        .checked_mul(unit_ms)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "too long".to_owned())
+    let number: u64 =
+        digits.parse().map_err(|_| "use an integer with ms, s, m or h, such as 30s".to_owned())?;
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| "too long".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "use a number from 0 to 1".to_owned())?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err("use a number from 0 to 1".to_owned())
-    }
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("use a number from 0 to 1".to_owned()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text
-        .parse()
-        .map_err(|_| "use a number of records a second".to_owned())?;
+    let rate: f64 = text.parse().map_err(|_| "use a number of records a second".to_owned())?;
     if (0.0..=1e9).contains(&rate) {
         Ok(rate)
     } else {

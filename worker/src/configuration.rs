@@ -30,19 +30,13 @@ pub(crate) fn load(arguments: &ConfigurationArguments) -> Result<PipelineSpec, F
         file: &|path: &Path| std::fs::read_to_string(path),
     };
     spec::read(&text, &overrides, &sources).map_err(|errors| {
-        let place = path.map_or_else(
-            || "the defaults and flags".to_owned(),
-            |path| path.display().to_string(),
-        );
+        let place =
+            path.map_or_else(|| "the defaults and flags".to_owned(), |path| path.display().to_string());
         Failure::configuration(anyhow::anyhow!("{}", lines(&place, &errors.to_string())))
     })
 }
 
 /// Each mistake on a line of its own, with the file's name.
 fn lines(place: &str, mistakes: &str) -> String {
-    mistakes
-        .lines()
-        .map(|line| format!("{place}: {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    mistakes.lines().map(|line| format!("{place}: {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -47,10 +47,7 @@ impl Control {
 
     /// Makes the client for librdkafka's mock cluster.
     pub(crate) fn of_mock(spec: &PipelineSpec, name: &str) -> Result<Self, KafkaError> {
-        Ok(Self {
-            is_mock: true,
-            ..Self::new(spec, name)?
-        })
+        Ok(Self { is_mock: true, ..Self::new(spec, name)? })
     }
 
     /// How many partitions a topic has; none where there is no such topic.
@@ -106,14 +103,7 @@ impl Control {
         let mut logs = BTreeMap::new();
         for (partition, start) in starts {
             if let Some(end) = ends.get(&partition) {
-                logs.insert(
-                    partition,
-                    Log {
-                        start,
-                        end: *end,
-                        topic_id: None,
-                    },
-                );
+                logs.insert(partition, Log { start, end: *end, topic_id: None });
             }
         }
         Ok(logs)
@@ -144,9 +134,8 @@ impl Control {
     /// Creates a topic with the broker's own replication.
     pub(crate) async fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(BROKER_DEFAULT));
-        let options = AdminOptions::new()
-            .request_timeout(Some(CALL_LIMIT))
-            .operation_timeout(Some(CALL_LIMIT));
+        let options =
+            AdminOptions::new().request_timeout(Some(CALL_LIMIT)).operation_timeout(Some(CALL_LIMIT));
         for result in self.admin.create_topics([&new], &options).await? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -162,10 +151,7 @@ impl Control {
             return TopicSettings::default();
         }
         let options = AdminOptions::new().request_timeout(Some(CALL_LIMIT));
-        let asked = self
-            .admin
-            .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
-            .await;
+        let asked = self.admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
         let mut settings = TopicSettings::default();
         for resource in asked.into_iter().flatten().flatten() {
             for entry in resource.entries {

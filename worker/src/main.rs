@@ -9,6 +9,7 @@ mod command;
 mod configuration;
 mod control;
 mod exit;
+mod json;
 mod logs;
 mod output;
 mod protocol;
@@ -41,12 +42,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     // One thread for everything asynchronous: the pump has its own, and blocking questions to Kafka theirs.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::runtime(anyhow::Error::new(error).context("failed to start the runtime"))
-        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::runtime(anyhow::Error::new(error).context("failed to start the runtime"))
+    })?;
     let result = match arguments.command {
         Command::Worker(arguments) => command::worker::run(&runtime, *arguments),
         Command::Demo(arguments) => command::demo::run(&runtime, &arguments),

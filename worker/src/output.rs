@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde_json::Value;
 
 use crate::args::OutputFormat;
+use crate::json::{at, number_at, text_at};
 
 /// Prints a document; none: nothing was ever published.
 pub(crate) fn print(format: OutputFormat, document: Option<&str>) {
@@ -17,11 +18,7 @@ pub(crate) fn print(format: OutputFormat, document: Option<&str>) {
     };
     let mut stdout = std::io::stdout().lock();
     // A reader that went away wants no more.
-    if stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .is_err()
-    {
+    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
         std::process::exit(0);
     }
 }
@@ -29,65 +26,55 @@ pub(crate) fn print(format: OutputFormat, document: Option<&str>) {
 /// The document as a table with shares and top values.
 pub(crate) fn table(document: &Value) -> String {
     let mut lines = Vec::new();
-    let records = &document["records"];
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     lines.push(format!(
         "{}  published {}",
-        text(&document["pipeline"]),
-        text(&document["published_at"])
+        text_at(document, "/pipeline"),
+        text_at(document, "/published_at")
     ));
-    if document["rebuilding"].as_bool() == Some(true) {
-        let share = document["rebuilt"].as_f64().unwrap_or(0.0) * 100.0;
-        lines.push(format!(
-            "REBUILDING: {share:.0} % counted again; the numbers are those from before"
-        ));
+    if at(document, "/rebuilding").as_bool() == Some(true) {
+        let share = at(document, "/rebuilt").as_f64().unwrap_or(0.0) * 100.0;
+        lines.push(format!("REBUILDING: {share:.0} % counted again; the numbers are those from before"));
     }
-    let (logins, processed) = (number(&records["logins"]), number(&records["processed"]));
+    let (logins, processed) =
+        (number_at(document, "/records/logins"), number_at(document, "/records/processed"));
     lines.push(format!(
         "records {}  logins {}  processed {} ({})  dead letters {}",
-        number(&records["read"]),
+        number_at(document, "/records/read"),
         logins,
         processed,
         share(processed, logins),
-        number(&records["dead_letters"]["total"]),
+        number_at(document, "/records/dead_letters/total"),
     ));
     for (name, title) in [("logins", "peak hour"), ("processed", "peak hour, processed")] {
-        let peak = &document[name]["peak_hour"];
-        if let Some(hour) = peak["hour"].as_u64() {
-            let total = number(&document[name]["total"]);
-            let count = number(&peak["logins"]);
-            lines.push(format!(
-                "{title}  {hour:02}:00  {count} ({})",
-                share(count, total)
-            ));
+        let peak = at(document, &format!("/{name}/peak_hour"));
+        if let Some(hour) = at(peak, "/hour").as_u64() {
+            let total = number_at(document, &format!("/{name}/total"));
+            let count = number_at(peak, "/logins");
+            lines.push(format!("{title}  {hour:02}:00  {count} ({})", share(count, total)));
         }
     }
-    for (field, unique) in document["unique"].as_object().into_iter().flatten() {
+    for (field, unique) in at(document, "/unique").as_object().into_iter().flatten() {
         lines.push(format!(
             "distinct {field} on {}  {} ({} to {})",
-            text(&unique["day"]),
-            number(&unique["value"]),
-            number(&unique["low"]),
-            number(&unique["high"]),
+            text_at(unique, "/day"),
+            number_at(unique, "/value"),
+            number_at(unique, "/low"),
+            number_at(unique, "/high"),
         ));
     }
-    for (dimension, values) in document["logins"]["by"].as_object().into_iter().flatten() {
+    for (dimension, values) in at(document, "/logins/by").as_object().into_iter().flatten() {
         lines.push(String::new());
         lines.push(format!("{dimension:<24} {:>12} {:>7}", "logins", "share"));
         let mut sorted: Vec<(&String, u64)> = values
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(value, count)| (value, number(count)))
+            .map(|(value, count)| (value, count.as_u64().unwrap_or(0)))
             .collect();
         sorted.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(other.0)));
         let rest: u64 = sorted.iter().skip(TOP_VALUES).map(|(_, count)| count).sum();
         for (value, count) in sorted.iter().take(TOP_VALUES) {
-            lines.push(format!(
-                "  {:<22} {count:>12} {:>7}",
-                printable(value),
-                share(*count, logins)
-            ));
+            lines.push(format!("  {:<22} {count:>12} {:>7}", printable(value), share(*count, logins)));
         }
         if rest > 0 {
             let title = format!("({} more)", sorted.len() - TOP_VALUES);
@@ -100,29 +87,12 @@ pub(crate) fn table(document: &Value) -> String {
 
 /// A value as a terminal may show it: control characters would be commands.
 fn printable(value: &str) -> String {
-    value
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
+    value.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is shown with one digit")]
 fn share(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        "-".to_owned()
-    } else {
-        format!("{:.1} %", part as f64 * 100.0 / whole as f64)
-    }
+    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
 const TOP_VALUES: usize = 8;
@@ -141,14 +111,8 @@ mod tests {
             "unique": {"user_id": {"day": "2026-11-22", "value": 9, "low": 8, "high": 10}}
         });
         let table = table(&document);
-        assert!(
-            table.contains("records 11  logins 10  processed 4 (40.0 %)  dead letters 1"),
-            "{table}"
-        );
-        assert!(
-            table.contains("android                           7  70.0 %"),
-            "{table}"
-        );
+        assert!(table.contains("records 11  logins 10  processed 4 (40.0 %)  dead letters 1"), "{table}");
+        assert!(table.contains("android                           7  70.0 %"), "{table}");
         assert!(table.contains("peak hour  05:00  6 (60.0 %)"), "{table}");
     }
 

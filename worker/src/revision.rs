@@ -76,11 +76,8 @@ pub(crate) enum Error {
 
 /// Refuses a configuration that contradicts what a partition has stored.
 pub(crate) fn check(own: &PipelineSpec, history: &History) -> Result<(), Error> {
-    let stored: spec::Identity =
-        serde_json::from_str(&history.identity).map_err(|error| Error::Unreadable {
-            pipeline: own.pipeline.clone(),
-            detail: error.to_string(),
-        })?;
+    let stored: spec::Identity = serde_json::from_str(&history.identity)
+        .map_err(|error| Error::Unreadable { pipeline: own.pipeline.clone(), detail: error.to_string() })?;
     let differences = own.identity().differences(&stored);
     if !differences.is_empty() {
         let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
@@ -124,23 +121,13 @@ pub(crate) fn timeline(
         });
     }
     if revisions.is_empty() {
-        revisions.push(RevisionText {
-            revision: own.revision,
-            first_offset: base,
-            text: own.text(),
-        });
+        revisions.push(RevisionText { revision: own.revision, first_offset: base, text: own.text() });
     }
     revisions.sort_by_key(|revision| revision.revision);
     let compiled = compile_all(own, &revisions)?;
-    let in_force = revisions
-        .iter()
-        .rposition(|revision| revision.first_offset <= state_next)
-        .unwrap_or(0);
+    let in_force = revisions.iter().rposition(|revision| revision.first_offset <= state_next).unwrap_or(0);
     let mut later = compiled.into_iter().skip(in_force);
-    let current = later
-        .next()
-        .map(|(_, compiled)| compiled)
-        .expect("there is at least one revision");
+    let current = later.next().map(|(_, compiled)| compiled).expect("there is at least one revision");
     let newest = revisions.last().map_or(0, |revision| revision.revision);
     let identity = serde_json::to_string(&own.identity()).expect("plain data is JSON");
     Ok(Timeline {
@@ -154,18 +141,11 @@ pub(crate) fn timeline(
 
 /// Adds this worker's own revision at `first_offset`.
 pub(crate) fn take_over(own: &PipelineSpec, timeline: &mut Timeline, first_offset: i64) -> Result<(), Error> {
-    let entry = RevisionText {
-        revision: own.revision,
-        first_offset,
-        text: own.text(),
-    };
+    let entry = RevisionText { revision: own.revision, first_offset, text: own.text() };
     timeline.history.revisions.push(entry);
     let compiled = compile_all(own, &timeline.history.revisions)?;
-    timeline.current = compiled
-        .into_iter()
-        .next_back()
-        .map(|(_, compiled)| compiled)
-        .expect("one was just added");
+    timeline.current =
+        compiled.into_iter().next_back().map(|(_, compiled)| compiled).expect("one was just added");
     timeline.upcoming.clear();
     timeline.takeover = false;
     Ok(())
@@ -179,19 +159,14 @@ fn compile_all(own: &PipelineSpec, revisions: &[RevisionText]) -> Result<Vec<(i6
         let spec = if revision.revision == own.revision {
             own.clone()
         } else {
-            own.with_text(&revision.text, revision.revision)
-                .map_err(Error::Adopt)?
+            own.with_text(&revision.text, revision.revision).map_err(Error::Adopt)?
         };
         let layout = Arc::new(Layout::new(&spec, &past));
         past.push(Revision::of(&spec));
         let decoder = Decoder::new(&spec).map_err(Error::Compile)?;
         all.push((
             revision.first_offset,
-            Arc::new(Compiled {
-                revision: revision.revision,
-                decoder,
-                layout,
-            }),
+            Arc::new(Compiled { revision: revision.revision, decoder, layout }),
         ));
     }
     Ok(all)
@@ -215,11 +190,7 @@ fn collect_differences(
         (Some(mine), Some(theirs)) => {
             let keys: std::collections::BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
             for key in keys {
-                let inner = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 let null = serde_json::Value::Null;
                 collect_differences(
                     &inner,

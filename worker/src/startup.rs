@@ -43,12 +43,7 @@ pub(crate) async fn prepare(
     wait_for_redis(store).await?;
     check_history(spec, store, partitions).await?;
     let first_start = first_start(spec, control, store, partitions).await?;
-    Ok(Ready {
-        partitions,
-        output,
-        dead_letters,
-        first_start,
-    })
+    Ok(Ready { partitions, output, dead_letters, first_start })
 }
 
 /// Waits for the source topic, with a line every ten seconds that names it.
@@ -76,10 +71,7 @@ async fn wait_for_source(
                 }
                 if said_at.is_none_or(|at| at.elapsed() >= SAY_ABSENT_EVERY) {
                     said_at = Some(Instant::now());
-                    tracing::warn!(
-                        topic,
-                        "waiting for the source topic `{topic}`: it does not exist yet"
-                    );
+                    tracing::warn!(topic, "waiting for the source topic `{topic}`: it does not exist yet");
                 }
                 tokio::time::sleep(ASK_EVERY).await;
             }
@@ -113,10 +105,7 @@ async fn destination(control: &Arc<Control>, topic: &str, partitions: i32) -> Re
     loop {
         match ask(control, topic).await {
             Ok(Some(partitions)) => {
-                return Ok(Destination {
-                    name: topic.to_owned(),
-                    partitions,
-                });
+                return Ok(Destination { name: topic.to_owned(), partitions });
             }
             Ok(None) => match control.create_topic(topic, partitions).await {
                 Ok(()) => tracing::info!(topic, partitions, "topic created"),
@@ -150,10 +139,7 @@ async fn check_topics(spec: &PipelineSpec, control: &Arc<Control>) -> Result<(),
     let source = control.topic_settings(&spec.source.topic).await;
     let output = control.topic_settings(&spec.output.topic).await;
     let dead_letters = control.topic_settings(&spec.dead_letter.topic).await;
-    for (topic, settings) in [
-        (&spec.output.topic, &output),
-        (&spec.dead_letter.topic, &dead_letters),
-    ] {
+    for (topic, settings) in [(&spec.output.topic, &output), (&spec.dead_letter.topic, &dead_letters)] {
         if settings.text("cleanup.policy") == Some("compact") {
             return Err(Failure::runtime(anyhow::anyhow!(
                 "the topic `{topic}` is compacted only, which deletes records with the same key: set its \
@@ -183,10 +169,7 @@ fn warn(spec: &PipelineSpec, source: &TopicSettings, output: &TopicSettings) {
             "the output topic uses LogAppendTime: it replaces the timestamps of the source records"
         );
     }
-    if let Some(ahead) = source
-        .number("message.timestamp.after.max.ms")
-        .filter(|ahead| *ahead > DAY_MS)
-    {
+    if let Some(ahead) = source.number("message.timestamp.after.max.ms").filter(|ahead| *ahead > DAY_MS) {
         tracing::warn!(
             topic = spec.source.topic,
             after_max_ms = ahead,
@@ -264,15 +247,8 @@ async fn first_start(
             Err(error) => return Err(Failure::runtime(error)),
         };
         let latest = spec.source.start_from == StartFrom::Latest;
-        let starts = logs
-            .values()
-            .map(|log| if latest { log.end } else { log.start })
-            .collect();
-        let proposal = FirstStart {
-            incarnation: incarnation(1, rand::random()),
-            topic_id,
-            starts,
-        };
+        let starts = logs.values().map(|log| if latest { log.end } else { log.start }).collect();
+        let proposal = FirstStart { incarnation: incarnation(1, rand::random()), topic_id, starts };
         let proposal = serde_json::to_vec(&proposal).expect("plain data is JSON");
         match store.first_start(&proposal).await {
             Ok(stored) => return serde_json::from_slice(&stored).map_err(Failure::runtime),

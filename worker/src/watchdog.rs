@@ -17,10 +17,7 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     /// Starts to watch; there is no deadline yet.
     pub(crate) fn start() -> Self {
-        let watchdog = Self {
-            started_at: Instant::now(),
-            deadline_ms: Arc::new(AtomicU64::new(u64::MAX)),
-        };
+        let watchdog = Self { started_at: Instant::now(), deadline_ms: Arc::new(AtomicU64::new(u64::MAX)) };
         let watched = watchdog.clone();
         thread::Builder::new()
             .name("watchdog".to_owned())
@@ -32,10 +29,7 @@ impl Watchdog {
     /// The next call to this or to [`Self::rest`] must come within `limit`.
     pub(crate) fn allow(&self, limit: Duration) {
         let deadline = self.started_at.elapsed() + limit;
-        self.deadline_ms.store(
-            u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+        self.deadline_ms.store(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// There is no deadline until the next [`Self::allow`].

@@ -30,10 +30,7 @@ pub(super) struct Calendar {
 impl MergedDays {
     /// Adds a partition's day.
     pub(super) fn add(&mut self, day: Day, quarters: &Quarters) {
-        let merged = self
-            .0
-            .entry(day)
-            .or_insert_with(|| Box::new([Counts::default(); QUARTERS_PER_DAY]));
+        let merged = self.0.entry(day).or_insert_with(|| Box::new([Counts::default(); QUARTERS_PER_DAY]));
         for (merged, counts) in merged.iter_mut().zip(quarters) {
             merged.add(*counts);
         }
@@ -54,34 +51,21 @@ impl MergedDays {
 
     /// The newest UTC days that are complete, the newest first.
     pub(super) fn newest(&self, count: usize, floor: Option<Day>) -> impl Iterator<Item = (Day, &Quarters)> {
-        let days = self
-            .0
-            .iter()
-            .rev()
-            .take(count)
-            .map(|(day, quarters)| (*day, &**quarters));
+        let days = self.0.iter().rev().take(count).map(|(day, quarters)| (*day, &**quarters));
         days.filter(move |(day, _)| floor.is_none_or(|floor| *day >= floor))
     }
 
     /// What is published in a time zone, when UTC days before `floor` are incomplete.
     pub(super) fn in_zone(&self, zone: Tz, floor: Option<Day>) -> Calendar {
         let days_from = floor.map(|floor| first_whole_day(floor, zone));
-        let mut calendar = Calendar {
-            days_from,
-            hours: Default::default(),
-            days: BTreeMap::new(),
-        };
+        let mut calendar = Calendar { days_from, hours: Default::default(), days: BTreeMap::new() };
         for (day, quarters) in self.0.range(floor.unwrap_or(Day(i32::MIN))..) {
             let start_ms = day.start_ms();
             let offset = offset_ms(start_ms, zone);
             let is_constant = offset == offset_ms(start_ms + DAY_MS, zone);
             for (time_ms, counts) in (start_ms..).step_by(QUARTER_STEP).zip(quarters.iter()) {
                 if !counts.is_zero() {
-                    let offset = if is_constant {
-                        offset
-                    } else {
-                        offset_ms(time_ms, zone)
-                    };
+                    let offset = if is_constant { offset } else { offset_ms(time_ms, zone) };
                     calendar.add(time_ms + offset, *counts);
                 }
             }
@@ -108,11 +92,7 @@ impl Calendar {
 fn first_whole_day(floor: Day, zone: Tz) -> Day {
     let start_ms = floor.start_ms();
     let day = Day::of_zone(start_ms, zone);
-    if Day::of_zone(start_ms - 1, zone) < day {
-        day
-    } else {
-        Day(day.0 + 1)
-    }
+    if Day::of_zone(start_ms - 1, zone) < day { day } else { Day(day.0 + 1) }
 }
 
 const HOUR_MS: i64 = 4 * QUARTER_MS;
@@ -136,19 +116,14 @@ mod tests {
     }
 
     fn logins(calendar: &Calendar) -> Vec<(String, u64)> {
-        calendar
-            .days
-            .iter()
-            .map(|(day, counts)| (day.to_string(), counts.logins))
-            .collect()
+        calendar.days.iter().map(|(day, counts)| (day.to_string(), counts.logins)).collect()
     }
 
     #[test]
     fn days_with_a_change_of_clocks_have_23_and_25_hours() {
-        for (first, changed, quarters) in [
-            ("2026-03-28", "2026-03-29", 92),
-            ("2026-10-24", "2026-10-25", 100),
-        ] {
+        for (first, changed, quarters) in
+            [("2026-03-28", "2026-03-29", 92), ("2026-10-24", "2026-10-25", 100)]
+        {
             let calendar = three_days(first).in_zone(Tz::Europe__Berlin, None);
             assert_eq!(calendar.days[&day(changed)].logins, quarters);
             let sum: u64 = calendar.hours.iter().map(|counts| counts.logins).sum();
@@ -162,25 +137,16 @@ mod tests {
         let floor = Some(day("2026-06-02"));
         let utc = merged.in_zone(Tz::UTC, floor);
         assert_eq!(utc.days_from, floor);
-        assert_eq!(
-            logins(&utc),
-            [("2026-06-02".into(), 96), ("2026-06-03".into(), 96)]
-        );
+        assert_eq!(logins(&utc), [("2026-06-02".into(), 96), ("2026-06-03".into(), 96)]);
 
         let east = merged.in_zone(Tz::Asia__Kolkata, floor);
         assert_eq!(east.days_from, Some(day("2026-06-03")));
-        assert_eq!(
-            logins(&east),
-            [("2026-06-03".into(), 96), ("2026-06-04".into(), 22)]
-        );
+        assert_eq!(logins(&east), [("2026-06-03".into(), 96), ("2026-06-04".into(), 22)]);
         assert_eq!(east.hours[5].logins, 4 + 2);
 
         let west = merged.in_zone(Tz::America__New_York, floor);
         assert_eq!(west.days_from, floor);
-        assert_eq!(
-            logins(&west),
-            [("2026-06-02".into(), 96), ("2026-06-03".into(), 80)]
-        );
+        assert_eq!(logins(&west), [("2026-06-02".into(), 96), ("2026-06-03".into(), 80)]);
     }
 
     #[test]

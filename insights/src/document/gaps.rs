@@ -61,12 +61,8 @@ pub(super) fn publish(partition: i32, gaps: &[Gap]) -> Vec<PublishedGap> {
         }
     }
     merged.sort_by_key(|gap| (gap.from, gap.to, gap.reason));
-    let publish = |gap: Gap| PublishedGap {
-        partition,
-        from: gap.from,
-        to: gap.to,
-        reason: gap.reason.code(),
-    };
+    let publish =
+        |gap: Gap| PublishedGap { partition, from: gap.from, to: gap.to, reason: gap.reason.code() };
     merged.into_iter().map(publish).collect()
 }
 
@@ -88,18 +84,9 @@ mod tests {
                 gap(50, 50, GapReason::Undeliverable),
             ],
         );
-        let expected = [
-            (10, 30, "retention"),
-            (15, 17, "undeliverable"),
-            (30, 40, "unreadable"),
-            (90, 95, "retention"),
-        ];
-        let expected = expected.map(|(from, to, reason)| PublishedGap {
-            partition: 3,
-            from,
-            to,
-            reason,
-        });
+        let expected =
+            [(10, 30, "retention"), (15, 17, "undeliverable"), (30, 40, "unreadable"), (90, 95, "retention")];
+        let expected = expected.map(|(from, to, reason)| PublishedGap { partition: 3, from, to, reason });
         assert_eq!(published, expected);
     }
 }

@@ -90,21 +90,13 @@ impl Merge {
         let settings = Settings {
             pipeline: spec.pipeline.clone(),
             revision: spec.revision,
-            dimensions: insights
-                .dimensions
-                .iter()
-                .map(|dimension| dimension.field.clone())
-                .collect(),
+            dimensions: insights.dimensions.iter().map(|dimension| dimension.field.clone()).collect(),
             unique: insights.unique.clone(),
             key_fingerprint: key_fingerprint(spec),
             time_zone: insights.time_zone,
             max_values: usize::try_from(insights.max_values.get()).unwrap_or(usize::MAX),
         };
-        Self {
-            settings,
-            pieces: BTreeMap::new(),
-            days: MergedDays::default(),
-        }
+        Self { settings, pieces: BTreeMap::new(), days: MergedDays::default() }
     }
 
     /// The day of `unique` in a document published at this time (milliseconds since 1970).
@@ -116,12 +108,7 @@ impl Merge {
     /// where the manifest has not.
     pub fn wanted(&self, partition: i32, manifest: &[u8], today: Day) -> Result<Vec<Wanted>, Error> {
         let manifest = Manifest::decode(manifest)?;
-        Ok(piece::wanted(
-            &self.settings,
-            self.pieces.get(&partition),
-            &manifest,
-            today,
-        ))
+        Ok(piece::wanted(&self.settings, self.pieces.get(&partition), &manifest, today))
     }
 
     /// Takes what is stored of a partition now: its progress, its manifest, and the parts that were wanted for it. After

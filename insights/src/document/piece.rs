@@ -63,34 +63,21 @@ pub(super) fn wanted(
     today: Day,
 ) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    let has_rows = manifest
-        .tables
-        .iter()
-        .any(|table| table.part_names().next().is_some());
+    let has_rows = manifest.tables.iter().any(|table| table.part_names().next().is_some());
     if has_rows && !settings.dimensions.is_empty() && tables_changed(known, manifest) {
-        wanted.push(Wanted {
-            scope: Scope::AllTime,
-            parts: WantedParts::All,
-        });
+        wanted.push(Wanted { scope: Scope::AllTime, parts: WantedParts::All });
     }
     for (day, _) in changed_days(known, manifest) {
-        wanted.push(Wanted {
-            scope: Scope::Day(day),
-            parts: WantedParts::Only(SUMMARY.into()),
-        });
+        wanted.push(Wanted { scope: Scope::Day(day), parts: WantedParts::Only(SUMMARY.into()) });
     }
-    let known_today = known
-        .and_then(|piece| piece.distinct.as_ref())
-        .filter(|distinct| distinct.day == today);
+    let known_today =
+        known.and_then(|piece| piece.distinct.as_ref()).filter(|distinct| distinct.day == today);
     let stored_today = manifest.distinct.version(today);
     if !settings.unique.is_empty()
         && stored_today.is_some()
         && stored_today != known_today.map(|distinct| distinct.version)
     {
-        wanted.push(Wanted {
-            scope: Scope::Distinct(today),
-            parts: WantedParts::All,
-        });
+        wanted.push(Wanted { scope: Scope::Distinct(today), parts: WantedParts::All });
     }
     wanted
 }
@@ -105,11 +92,7 @@ impl Fresh {
     ) -> Result<Self, Error> {
         let none = Parts::new();
         let parts_of = |scope| parts.get(&scope).unwrap_or(&none);
-        let mut fresh = Self {
-            tables: None,
-            days: Vec::new(),
-            distinct: None,
-        };
+        let mut fresh = Self { tables: None, days: Vec::new(), distinct: None };
         if tables_changed(known, manifest) {
             let read = |field: &String| {
                 let head = manifest.tables.iter().find(|head| field_of(&head.id) == field);
@@ -163,8 +146,7 @@ impl Piece {
         if fresh.distinct.is_some() {
             self.distinct = fresh.distinct;
         }
-        self.distinct
-            .take_if(|distinct| manifest.distinct.version(distinct.day) != Some(distinct.version));
+        self.distinct.take_if(|distinct| manifest.distinct.version(distinct.day) != Some(distinct.version));
         self.progress = Some(progress);
         self.manifest = manifest;
     }
@@ -189,15 +171,10 @@ impl PackedTable {
     }
 
     fn read(head: &TableHead, parts: &Parts) -> Result<Self, Error> {
-        let mut table = Self {
-            other: head.other,
-            ..Self::default()
-        };
+        let mut table = Self { other: head.other, ..Self::default() };
         read_table(head, Scope::AllTime, parts, |_, value, counts| {
             table.text.push_str(value);
-            table
-                .rows
-                .push((u32::try_from(table.text.len()).unwrap_or(u32::MAX), counts));
+            table.rows.push((u32::try_from(table.text.len()).unwrap_or(u32::MAX), counts));
         })?;
         table.text.shrink_to_fit();
         table.rows.shrink_to_fit();
@@ -210,16 +187,10 @@ impl Distinct {
         let mut sketches = load_sketches(day, version, parts)?;
         let mut take = |field: &String| {
             let wanted = (field.as_str(), settings.key_fingerprint.as_str());
-            let place = sketches
-                .iter()
-                .position(|sketch| field_and_fingerprint_of(&sketch.id) == wanted)?;
+            let place = sketches.iter().position(|sketch| field_and_fingerprint_of(&sketch.id) == wanted)?;
             Some(sketches.swap_remove(place).registers)
         };
-        Ok(Self {
-            day,
-            version,
-            registers: settings.unique.iter().map(&mut take).collect(),
-        })
+        Ok(Self { day, version, registers: settings.unique.iter().map(&mut take).collect() })
     }
 }
 
@@ -227,10 +198,7 @@ impl PackedDay {
     fn new(version: u64, quarters: &Quarters) -> Self {
         let mut bytes = Vec::new();
         put_quarters(quarters, &mut bytes);
-        Self {
-            version,
-            bytes: bytes.into(),
-        }
+        Self { version, bytes: bytes.into() }
     }
 
     fn quarters(&self) -> Quarters {
@@ -244,15 +212,6 @@ fn tables_changed(known: Option<&Piece>, manifest: &Manifest) -> bool {
 
 /// Days whose summary is not the one that is known, with its version.
 fn changed_days(known: Option<&Piece>, manifest: &Manifest) -> impl Iterator<Item = (Day, u64)> {
-    let known_version = move |day| {
-        known
-            .and_then(|piece| piece.days.get(&day))
-            .map(|packed| packed.version)
-    };
-    manifest
-        .days
-        .versions
-        .iter()
-        .copied()
-        .filter(move |(day, version)| known_version(*day) != Some(*version))
+    let known_version = move |day| known.and_then(|piece| piece.days.get(&day)).map(|packed| packed.version);
+    manifest.days.versions.iter().copied().filter(move |(day, version)| known_version(*day) != Some(*version))
 }

@@ -99,33 +99,17 @@ pub(super) fn publish(
     context: &Context,
 ) -> Published {
     let totals = Totals::of(pieces);
-    let floor = pieces
-        .values()
-        .filter_map(|piece| piece.manifest.days.floor())
-        .max();
+    let floor = pieces.values().filter_map(|piece| piece.manifest.days.floor()).max();
     let calendar = days.in_zone(settings.time_zone, floor);
     let tables = merge_tables(settings, pieces);
-    let logins = count(settings, &tables, &calendar, totals.counts, |counts| {
-        counts.logins
-    });
-    let processed = count(settings, &tables, &calendar, totals.counts, |counts| {
-        counts.processed
-    });
+    let logins = count(settings, &tables, &calendar, totals.counts, |counts| counts.logins);
+    let processed = count(settings, &tables, &calendar, totals.counts, |counts| counts.processed);
 
     let records = totals.records();
-    let keys = keys(
-        &calendar,
-        &logins,
-        &processed,
-        &records,
-        days.newest(QUARTER_DAYS_MAX, floor),
-    );
+    let keys = keys(&calendar, &logins, &processed, &records, days.newest(QUARTER_DAYS_MAX, floor));
 
-    let progress = || {
-        pieces
-            .iter()
-            .filter_map(|(partition, piece)| Some((*partition, piece.progress.as_ref()?)))
-    };
+    let progress =
+        || pieces.iter().filter_map(|(partition, piece)| Some((*partition, piece.progress.as_ref()?)));
     let document = Document {
         schema: 1,
         pipeline: &settings.pipeline,
@@ -135,29 +119,17 @@ pub(super) fn publish(
         rebuilding: context.rebuilding.map(|_| true),
         rebuilt: context.rebuilding.map(|share| share.clamp(0.0, 1.0)),
         rebuilt_with_revision: context.rebuilt_with_revision,
-        positions: Members(
-            progress()
-                .map(|(partition, at)| (partition.to_string(), at.position))
-                .collect(),
-        ),
+        positions: Members(progress().map(|(partition, at)| (partition.to_string(), at.position)).collect()),
         incarnations: Members(
-            progress()
-                .map(|(partition, at)| (partition.to_string(), at.incarnation.as_str()))
-                .collect(),
+            progress().map(|(partition, at)| (partition.to_string(), at.incarnation.as_str())).collect(),
         ),
-        gaps: progress()
-            .flat_map(|(partition, at)| gaps::publish(partition, &at.gaps))
-            .collect(),
+        gaps: progress().flat_map(|(partition, at)| gaps::publish(partition, &at.gaps)).collect(),
         records,
         days_from: calendar.days_from.map(|day| day.to_string()),
         most_popular: most_popular(&logins),
         logins,
         processed,
-        unique: unique(
-            settings,
-            pieces,
-            Day::of_zone(context.published_at_ms, settings.time_zone),
-        ),
+        unique: unique(settings, pieces, Day::of_zone(context.published_at_ms, settings.time_zone)),
         publication: &context.nonce,
     };
     let document = serde_json::to_string(&document).expect("texts and numbers are always JSON");
@@ -175,28 +147,15 @@ fn keys<'a>(
     let mut keys = BTreeMap::new();
     for (prefix, counted) in [("", logins), ("processed:", processed)] {
         for (dimension, rows) in &counted.by.0 {
-            keys.insert(
-                format!("{prefix}by:{dimension}"),
-                PublicValue::SortedSet(rows.0.clone()),
-            );
+            keys.insert(format!("{prefix}by:{dimension}"), PublicValue::SortedSet(rows.0.clone()));
         }
-        let hours = counted
-            .hour_of_day
-            .iter()
-            .enumerate()
-            .map(|(hour, logins)| (hour.to_string(), *logins));
+        let hours = counted.hour_of_day.iter().enumerate().map(|(hour, logins)| (hour.to_string(), *logins));
         keys.insert(format!("{prefix}hours"), PublicValue::Hash(hours.collect()));
     }
-    let by_day = calendar
-        .days
-        .iter()
-        .map(|(day, counts)| (day.to_string(), counts.logins));
+    let by_day = calendar.days.iter().map(|(day, counts)| (day.to_string(), counts.logins));
     keys.insert("days".into(), PublicValue::Hash(by_day.collect()));
     for (day, quarters) in newest_days {
-        let filled = quarters
-            .iter()
-            .enumerate()
-            .filter(|(_, counts)| counts.logins > 0);
+        let filled = quarters.iter().enumerate().filter(|(_, counts)| counts.logins > 0);
         let filled = filled.map(|(quarter, counts)| (quarter.to_string(), counts.logins));
         keys.insert(format!("quarters:{day}"), PublicValue::Hash(filled.collect()));
     }
@@ -223,10 +182,7 @@ impl Totals {
             for (sum, count) in totals.dead_letters.iter_mut().zip(piece.manifest.dead_letters) {
                 *sum = sum.saturating_add(count);
             }
-            let refused = piece
-                .progress
-                .as_ref()
-                .map_or(0, |progress| progress.output_refused);
+            let refused = piece.progress.as_ref().map_or(0, |progress| progress.output_refused);
             totals.output_refused = totals.output_refused.saturating_add(refused);
         }
         totals
@@ -234,15 +190,9 @@ impl Totals {
 
     fn records(&self) -> Records {
         let Counts { logins, processed } = self.counts;
-        let dead = self
-            .dead_letters
-            .iter()
-            .fold(0, |sum: u64, count| sum.saturating_add(*count));
+        let dead = self.dead_letters.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
         let mut dead_letters = vec![("total".to_owned(), dead)];
-        let by_reason = Reason::ALL
-            .iter()
-            .zip(self.dead_letters)
-            .filter(|(_, count)| *count > 0);
+        let by_reason = Reason::ALL.iter().zip(self.dead_letters).filter(|(_, count)| *count > 0);
         dead_letters.extend(by_reason.map(|(reason, count)| (reason.code().to_owned(), count)));
         Records {
             read: logins.saturating_add(dead),
@@ -267,11 +217,7 @@ impl Records {
         for (reason, count) in &self.dead_letters.0 {
             let is_total = reason == "total";
             fields.push((
-                if is_total {
-                    "dead_letters".into()
-                } else {
-                    format!("dead_letters:{reason}")
-                },
+                if is_total { "dead_letters".into() } else { format!("dead_letters:{reason}") },
                 *count,
             ));
         }
@@ -281,11 +227,7 @@ impl Records {
 }
 
 fn merge_tables<'a>(settings: &Settings, pieces: &'a BTreeMap<i32, Piece>) -> Vec<MergedTable<'a>> {
-    let mut merged: Vec<_> = settings
-        .dimensions
-        .iter()
-        .map(|_| MergedTable::default())
-        .collect();
+    let mut merged: Vec<_> = settings.dimensions.iter().map(|_| MergedTable::default()).collect();
     for piece in pieces.values() {
         for (merged, table) in merged.iter_mut().zip(&piece.tables) {
             merged.add(table);
@@ -303,12 +245,8 @@ fn count(
 ) -> Counted {
     let total = count(totals);
     let ranked = settings.dimensions.iter().zip(tables);
-    let ranked = ranked.map(|(field, table)| {
-        (
-            field.clone(),
-            Members(table.rank(&count, total, settings.max_values)),
-        )
-    });
+    let ranked =
+        ranked.map(|(field, table)| (field.clone(), Members(table.rank(&count, total, settings.max_values))));
     let hour_of_day: Vec<u64> = calendar.hours.iter().map(|counts| count(*counts)).collect();
     let mut peak_hour: Option<PeakHour> = None;
     for (hour, logins) in hour_of_day.iter().copied().enumerate() {
@@ -316,33 +254,15 @@ fn count(
             peak_hour = Some(PeakHour { hour, logins });
         }
     }
-    Counted {
-        total,
-        by: Members(ranked.collect()),
-        hour_of_day,
-        peak_hour,
-    }
+    Counted { total, by: Members(ranked.collect()), hour_of_day, peak_hour }
 }
 
 fn most_popular(logins: &Counted) -> Members<Option<MostPopular>> {
     let first = |rows: &Members<u64>| {
-        let (value, logins) = rows
-            .0
-            .first()
-            .filter(|(value, _)| value != OTHER && value != UNKNOWN)?;
-        Some(MostPopular {
-            value: value.clone(),
-            logins: *logins,
-        })
+        let (value, logins) = rows.0.first().filter(|(value, _)| value != OTHER && value != UNKNOWN)?;
+        Some(MostPopular { value: value.clone(), logins: *logins })
     };
-    Members(
-        logins
-            .by
-            .0
-            .iter()
-            .map(|(dimension, rows)| (dimension.clone(), first(rows)))
-            .collect(),
-    )
+    Members(logins.by.0.iter().map(|(dimension, rows)| (dimension.clone(), first(rows))).collect())
 }
 
 fn unique(settings: &Settings, pieces: &BTreeMap<i32, Piece>, today: Day) -> Members<Unique> {
@@ -359,16 +279,7 @@ fn unique(settings: &Settings, pieces: &BTreeMap<i32, Piece>, today: Day) -> Mem
     let publish = |(field, registers): (&String, &Registers)| {
         let estimate = registers.estimate();
         let (value, low, high) = (estimate.value, estimate.low, estimate.high);
-        (
-            field.clone(),
-            Unique {
-                day: today.to_string(),
-                value,
-                low,
-                high,
-                method: "hll",
-            },
-        )
+        (field.clone(), Unique { day: today.to_string(), value, low, high, method: "hll" })
     };
     Members(settings.unique.iter().zip(&merged).map(publish).collect())
 }

@@ -35,21 +35,12 @@ impl<'a> MergedTable<'a> {
         let counted = self.rows.iter().map(|(value, counts)| (*value, count(*counts)));
         let mut rows: Vec<(&str, u64)> = counted.filter(|(_, count)| *count > 0).collect();
         rows.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let sum = |rows: &[(&str, u64)]| {
-            rows.iter()
-                .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
-        };
+        let sum =
+            |rows: &[(&str, u64)]| rows.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
         let (named, cut) = rows.split_at(max_values.min(rows.len()));
         let other = sum(cut).saturating_add(count(self.other));
         let unknown = total.saturating_sub(sum(named)).saturating_sub(other);
-        let rest = [(OTHER, other), (UNKNOWN, unknown)]
-            .into_iter()
-            .filter(|(_, count)| *count > 0);
-        named
-            .iter()
-            .copied()
-            .chain(rest)
-            .map(|(value, count)| (value.to_owned(), count))
-            .collect()
+        let rest = [(OTHER, other), (UNKNOWN, unknown)].into_iter().filter(|(_, count)| *count > 0);
+        named.iter().copied().chain(rest).map(|(value, count)| (value.to_owned(), count)).collect()
     }
 }

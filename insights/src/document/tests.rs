@@ -38,11 +38,7 @@ impl Partition {
     }
 
     fn login(&mut self, time_ms: i64, processed: bool, dimensions: &[&str], unique: &[Option<&str>]) {
-        count(
-            &mut self.state,
-            &self.stored,
-            &login(time_ms, processed, dimensions, unique),
-        );
+        count(&mut self.state, &self.stored, &login(time_ms, processed, dimensions, unique));
         self.progress.position += 1;
     }
 
@@ -63,9 +59,7 @@ impl Partition {
     }
 
     fn refresh(&self, number: i32, merge: &mut Merge, now_ms: i64) -> usize {
-        let wanted = merge
-            .wanted(number, &self.stored.manifest, merge.today(now_ms))
-            .unwrap();
+        let wanted = merge.wanted(number, &self.stored.manifest, merge.today(now_ms)).unwrap();
         let mut fetched: BTreeMap<Scope, Parts> = BTreeMap::new();
         for Wanted { scope, parts } in &wanted {
             let mut stored = self.stored.parts(*scope);
@@ -74,9 +68,7 @@ impl Partition {
             }
             fetched.insert(*scope, stored);
         }
-        merge
-            .update(number, self.progress.clone(), &self.stored.manifest, &fetched)
-            .unwrap();
+        merge.update(number, self.progress.clone(), &self.stored.manifest, &fetched).unwrap();
         wanted.len()
     }
 }
@@ -106,11 +98,7 @@ fn a_document_of_dead_letters_alone_has_its_empty_cases() {
     partition.reject(Reason::TooLarge);
     let mut merge = Merge::new(&spec);
     assert_eq!(partition.show(0, &mut merge, 0), 0);
-    let rebuilding = Context {
-        rebuilding: Some(0.25),
-        rebuilt_with_revision: Some(7),
-        ..context(0)
-    };
+    let rebuilding = Context { rebuilding: Some(0.25), rebuilt_with_revision: Some(7), ..context(0) };
     let published = merge.document(&rebuilding);
     let document = read(&published);
     assert_eq!(document["complete_through"], Value::Null);
@@ -118,10 +106,7 @@ fn a_document_of_dead_letters_alone_has_its_empty_cases() {
     assert_eq!(document["logins"]["peak_hour"], Value::Null);
     assert_eq!(document["most_popular"], json!({"device": null}));
     assert_eq!(document["unique"]["user"]["high"], 0);
-    assert_eq!(
-        (&document["rebuilding"], &document["rebuilt"]),
-        (&json!(true), &json!(0.25))
-    );
+    assert_eq!((&document["rebuilding"], &document["rebuilt"]), (&json!(true), &json!(0.25)));
     assert_eq!(document["rebuilt_with_revision"], 7);
     assert!(published.keys.values().all(|value| match value {
         PublicValue::Hash(members) | PublicValue::SortedSet(members) => !members.is_empty(),
@@ -145,14 +130,8 @@ fn each_by_names_its_own_largest_values_and_sums_to_its_total() {
     right.show(1, &mut merge, noon_ms);
     let published = merge.document(&context(noon_ms));
     let document = read(&published);
-    assert_eq!(
-        document["logins"]["by"]["device"],
-        json!({"a": 10, "b": 6, "~other": 8})
-    );
-    assert_eq!(
-        document["processed"]["by"]["device"],
-        json!({"b": 6, "d": 4, "~other": 2})
-    );
+    assert_eq!(document["logins"]["by"]["device"], json!({"a": 10, "b": 6, "~other": 8}));
+    assert_eq!(document["processed"]["by"]["device"], json!({"b": 6, "d": 4, "~other": 2}));
 }
 
 #[test]
@@ -169,27 +148,15 @@ fn only_what_changed_is_wanted_again() {
     assert_eq!(partition.refresh(0, &mut merge, now_ms), 0);
     // Today has changed, and yesterday's sketch is there.
     assert_eq!(partition.refresh(0, &mut merge, now_ms - DAY_MS), 1);
-    assert_eq!(
-        read(&merge.document(&context(now_ms)))["unique"]["user"]["value"],
-        0
-    );
-    assert_eq!(
-        read(&merge.document(&context(now_ms - DAY_MS)))["unique"]["user"]["value"],
-        1
-    );
+    assert_eq!(read(&merge.document(&context(now_ms)))["unique"]["user"]["value"], 0);
+    assert_eq!(read(&merge.document(&context(now_ms - DAY_MS)))["unique"]["user"]["value"], 1);
     // A known user logs in again: the tables and the day, but no register.
     partition.login(now_ms, true, &["android"], &[Some("a")]);
     assert_eq!(partition.show(0, &mut merge, now_ms - DAY_MS), 2);
     merge.forget(0);
-    assert_eq!(
-        read(&merge.document(&context(now_ms)))["logins"]["hour_of_day"][12],
-        0
-    );
+    assert_eq!(read(&merge.document(&context(now_ms)))["logins"]["hour_of_day"][12], 0);
     assert_eq!(partition.refresh(0, &mut merge, now_ms), 12);
-    assert_eq!(
-        read(&merge.document(&context(now_ms)))["logins"]["hour_of_day"][12],
-        11
-    );
+    assert_eq!(read(&merge.document(&context(now_ms)))["logins"]["hour_of_day"][12], 11);
 }
 
 #[test]
@@ -204,12 +171,7 @@ fn a_part_of_another_flush_is_refused_and_changes_nothing() {
     let stale = partition.stored.clone();
     partition.login(now_ms, true, &["android"], &[Some("b")]);
     partition.flush();
-    let refused = merge.update(
-        0,
-        partition.progress.clone(),
-        &partition.stored.manifest,
-        &stale.scopes,
-    );
+    let refused = merge.update(0, partition.progress.clone(), &partition.stored.manifest, &stale.scopes);
     assert!(matches!(refused, Err(Error::OtherVersion { .. })));
     assert_eq!(merge.document(&context(now_ms)), before);
 }
@@ -233,18 +195,9 @@ fn days_that_one_partition_let_go_are_not_published() {
     assert_eq!(document["days_from"], "2024-01-03");
     assert_eq!(document["logins"]["total"], 406);
     assert_eq!(document["logins"]["hour_of_day"][12], 402);
-    let PublicValue::Hash(days) = &published.keys["days"] else {
-        panic!("days are a hash")
-    };
+    let PublicValue::Hash(days) = &published.keys["days"] else { panic!("days are a hash") };
     assert_eq!((days.len(), &days[0]), (400, &("2024-01-03".to_owned(), 2)));
-    assert_eq!(
-        published
-            .keys
-            .keys()
-            .filter(|key| key.starts_with("quarters:"))
-            .count(),
-        40
-    );
+    assert_eq!(published.keys.keys().filter(|key| key.starts_with("quarters:")).count(), 40);
 }
 
 #[test]
@@ -258,10 +211,7 @@ fn a_new_dimension_counts_earlier_logins_as_unknown() {
     let mut merge = Merge::new(&after);
     partition.show(0, &mut merge, now_ms);
     let document = read(&merge.document(&context(now_ms)));
-    assert_eq!(
-        document["logins"]["by"],
-        json!({"locale": {"~unknown": 1}, "device": {"android": 1}})
-    );
+    assert_eq!(document["logins"]["by"], json!({"locale": {"~unknown": 1}, "device": {"android": 1}}));
 
     let history = [crate::state::Revision::of(&before)];
     partition.state.adopt(Arc::new(Layout::new(&after, &history)));

@@ -31,9 +31,7 @@ impl Decoder {
     /// Compiles a specification that its own validation has passed. Errors: a requirement of the filter that has no
     /// meaning.
     pub fn new(spec: &PipelineSpec) -> Result<Self, filter::Error> {
-        Ok(Self {
-            plan: Plan::new(spec)?,
-        })
+        Ok(Self { plan: Plan::new(spec)? })
     }
 
     /// Decodes one record. `value`: none for a tombstone; `kafka_timestamp_ms`: the record's own, in milliseconds since
@@ -48,24 +46,14 @@ impl Decoder {
         let document = read(plan, &mut scratch.scanned, value.unwrap_or_default())
             .map_err(|reason| Rejection { reason, field: None })?;
         if let Some(field) = scratch.scanned.duplicate {
-            return Err(Rejection {
-                reason: Reason::DuplicateField,
-                field: Some(&plan.field(field).name),
-            });
+            return Err(Rejection { reason: Reason::DuplicateField, field: Some(&plan.field(field).name) });
         }
         let Scratch { scanned, folded } = scratch;
         folded.resize_with(plan.dimensions.len(), String::new);
-        let view = View {
-            plan,
-            scanned,
-            document,
-        };
+        let view = View { plan, scanned, document };
         let counted = Counted {
             time_ms: validate(view, kafka_timestamp_ms)?,
-            processed: plan
-                .filter
-                .iter()
-                .all(|(field, test)| test.passes(view.seen(*field))),
+            processed: plan.filter.iter().all(|(field, test)| test.passes(view.seen(*field))),
             dimensions: dimensions(view, folded),
             unique: unique(view),
         };
@@ -87,12 +75,7 @@ fn read<'a>(plan: &Plan, scanned: &mut Scanned, value: &'a [u8]) -> Result<&'a s
 fn validate(view: View<'_>, kafka_timestamp_ms: i64) -> Result<i64, Rejection<'_>> {
     let timestamp = view.plan.timestamp;
     let moment = moment(view.plan, view.seen(timestamp), kafka_timestamp_ms);
-    let mut others = view
-        .scanned
-        .found
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| *place != timestamp);
+    let mut others = view.scanned.found.iter().enumerate().filter(|(place, _)| *place != timestamp);
     if others.all(|(_, found)| found.is_good_text())
         && let Ok(time_ms) = moment
     {
@@ -106,18 +89,11 @@ fn validate_each<'a>(view: View<'a>, moment: Result<i64, Reason>) -> Result<i64,
     let plan = view.plan;
     let mut worst: Option<Rejection<'a>> = None;
     for (place, field) in plan.fields.iter().enumerate() {
-        let reason = if place == plan.timestamp {
-            moment.err()
-        } else {
-            fault(field, view.seen(place))
-        };
+        let reason = if place == plan.timestamp { moment.err() } else { fault(field, view.seen(place)) };
         if let Some(reason) = reason
             && worst.is_none_or(|worst| reason < worst.reason)
         {
-            worst = Some(Rejection {
-                reason,
-                field: Some(&field.name),
-            });
+            worst = Some(Rejection { reason, field: Some(&field.name) });
         }
     }
     match worst {

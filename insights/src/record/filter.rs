@@ -122,10 +122,9 @@ impl Test {
             Self::NotIn(values) => !is_one_of(seen, values),
             Self::Exists => !matches!(seen, Seen::Absent),
             Self::DoesNotExist => matches!(seen, Seen::Absent),
-            Self::Number(accepts, limit) => seen
-                .comparable()
-                .and_then(Number::parse)
-                .is_some_and(|number| accepts(number.compare(limit))),
+            Self::Number(accepts, limit) => {
+                seen.comparable().and_then(Number::parse).is_some_and(|number| accepts(number.compare(limit)))
+            }
             Self::Version(accepts, limit) => seen
                 .comparable()
                 .and_then(Version::parse)
@@ -137,22 +136,17 @@ impl Test {
 }
 
 fn is_one_of(seen: Seen<'_>, values: &[String]) -> bool {
-    seen.comparable()
-        .is_some_and(|text| values.iter().any(|value| value.eq_ignore_ascii_case(text)))
+    seen.comparable().is_some_and(|text| values.iter().any(|value| value.eq_ignore_ascii_case(text)))
 }
 
 fn is_in_one_of(seen: Seen<'_>, networks: &[Network]) -> bool {
     let Seen::Text(text) = seen else { return false };
-    text.parse()
-        .is_ok_and(|address| networks.iter().any(|network| network.contains(address)))
+    text.parse().is_ok_and(|address| networks.iter().any(|network| network.contains(address)))
 }
 
 fn values(requirement: &Requirement) -> Result<&[String], Error> {
     if requirement.values.is_empty() {
-        return Err(Error::NoValues {
-            field: requirement.field.clone(),
-            operator: requirement.operator,
-        });
+        return Err(Error::NoValues { field: requirement.field.clone(), operator: requirement.operator });
     }
     Ok(&requirement.values)
 }
@@ -161,10 +155,7 @@ fn without_values(requirement: &Requirement, test: Test) -> Result<Test, Error> 
     if requirement.values.is_empty() {
         return Ok(test);
     }
-    Err(Error::ValuesGiven {
-        field: requirement.field.clone(),
-        operator: requirement.operator,
-    })
+    Err(Error::ValuesGiven { field: requirement.field.clone(), operator: requirement.operator })
 }
 
 fn order(
@@ -172,33 +163,19 @@ fn order(
     is_version_field: bool,
     accepts: fn(Ordering) -> bool,
 ) -> Result<Test, Error> {
-    let Requirement {
-        field,
-        operator,
-        values,
-    } = requirement;
+    let Requirement { field, operator, values } = requirement;
     let [value] = values.as_slice() else {
-        return Err(Error::NotOneValue {
-            field: field.clone(),
-            operator: *operator,
-            count: values.len(),
-        });
+        return Err(Error::NotOneValue { field: field.clone(), operator: *operator, count: values.len() });
     };
     if is_version_field {
         return match Version::parse(value) {
             Some(version) => Ok(Test::Version(accepts, version.into_owned())),
-            None => Err(Error::NotAVersion {
-                field: field.clone(),
-                value: value.clone(),
-            }),
+            None => Err(Error::NotAVersion { field: field.clone(), value: value.clone() }),
         };
     }
     match Number::parse(value) {
         Some(number) => Ok(Test::Number(accepts, number.into_owned())),
-        None => Err(Error::NotANumber {
-            field: field.clone(),
-            value: value.clone(),
-        }),
+        None => Err(Error::NotANumber { field: field.clone(), value: value.clone() }),
     }
 }
 
@@ -210,11 +187,7 @@ fn networks(requirement: &Requirement) -> Result<Vec<Network>, Error> {
             Ok(network) => network,
             Err(Problem::Malformed) => return Err(Error::NotANetwork { field, value }),
             Err(Problem::HostBits(network)) => {
-                return Err(Error::HostBits {
-                    field,
-                    value,
-                    network,
-                });
+                return Err(Error::HostBits { field, value, network });
             }
         });
     }

@@ -84,11 +84,7 @@ pub(super) fn number(bytes: &[u8], mut at: usize) -> Option<usize> {
     if byte(bytes, at) == b'-' {
         at += 1;
     }
-    at = if byte(bytes, at) == b'0' {
-        at + 1
-    } else {
-        digits(bytes, at)?
-    };
+    at = if byte(bytes, at) == b'0' { at + 1 } else { digits(bytes, at)? };
     if byte(bytes, at) == b'.' {
         at = digits(bytes, at + 1)?;
     }
@@ -175,10 +171,7 @@ fn literal(bytes: &[u8], at: usize, word: &[u8], kind: Kind) -> Option<(Kind, us
 #[inline]
 fn digits(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
-    let count = rest
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
     (count > 0).then_some(at + count)
 }
 
@@ -229,17 +222,7 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_grammar() {
-        for good in [
-            "0",
-            "-0",
-            "10",
-            "1.50",
-            "0.0",
-            "1e5",
-            "1E+05",
-            "-1.2e-3",
-            "1e999999999999",
-        ] {
+        for good in ["0", "-0", "10", "1.50", "0.0", "1e5", "1E+05", "-1.2e-3", "1e999999999999"] {
             assert!(whole(good), "{good}");
         }
         for bad in [
@@ -251,12 +234,9 @@ mod tests {
 
     #[test]
     fn strings_follow_the_grammar() {
-        for good in [
-            r#""""#,
-            r#""\"\\\/\b\f\n\r\t\u00e9\ud800""#,
-            "\"\u{7f}é\u{2028}\"",
-            r#""12345678\n12345678""#,
-        ] {
+        for good in
+            [r#""""#, r#""\"\\\/\b\f\n\r\t\u00e9\ud800""#, "\"\u{7f}é\u{2028}\"", r#""12345678\n12345678""#]
+        {
             assert!(whole(good), "{good}");
         }
         for bad in [
@@ -294,19 +274,9 @@ mod tests {
     fn containers_are_skipped_at_any_depth() {
         let deep = 100_000;
         assert!(whole(&format!("{}{}", "[".repeat(deep), "]".repeat(deep))));
-        assert!(whole(&format!(
-            "{}1{}",
-            "{\"a\":[".repeat(deep),
-            "]}".repeat(deep)
-        )));
+        assert!(whole(&format!("{}1{}", "{\"a\":[".repeat(deep), "]}".repeat(deep))));
         assert!(!whole(&format!("{}{}", "[".repeat(deep), "]".repeat(deep - 1))));
-        for good in [
-            "[]",
-            "{}",
-            "[ ]",
-            "{ }",
-            "[1,\t{\"a\" : [null,true,false,\"x\"]}\r\n]",
-        ] {
+        for good in ["[]", "{}", "[ ]", "{ }", "[1,\t{\"a\" : [null,true,false,\"x\"]}\r\n]"] {
             assert!(whole(good), "{good}");
         }
         for bad in [

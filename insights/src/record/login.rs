@@ -38,14 +38,7 @@ impl<'a> Login<'a> {
         out.reserve(document.len() + ROOM_FOR_GROWTH);
         let mut copied = 0;
         for edit in self.edits() {
-            out.extend_from_slice(
-                Span {
-                    start: copied,
-                    end: edit.place.start,
-                }
-                .of(document)
-                .as_bytes(),
-            );
+            out.extend_from_slice(Span { start: copied, end: edit.place.start }.of(document).as_bytes());
             match edit.change {
                 Change::Timestamp => timestamp::write(self.counted.time_ms, out),
                 Change::Field(field) => self.write_field(field, out),
@@ -54,14 +47,7 @@ impl<'a> Login<'a> {
             }
             copied = edit.place.end;
         }
-        out.extend_from_slice(
-            Span {
-                start: copied,
-                end: document.len(),
-            }
-            .of(document)
-            .as_bytes(),
-        );
+        out.extend_from_slice(Span { start: copied, end: document.len() }.of(document).as_bytes());
     }
 
     /// The key of the output record. What mask or hash make of a value is appended to `buffer`.
@@ -86,12 +72,9 @@ impl<'a> Login<'a> {
     pub fn filtered_by(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let view = self.view;
         let filter = &view.plan.filter;
-        filter.iter().map(move |(field, _)| {
-            (
-                view.plan.field(*field).name.as_str(),
-                view.seen(*field).comparable(),
-            )
-        })
+        filter
+            .iter()
+            .map(move |(field, _)| (view.plan.field(*field).name.as_str(), view.seen(*field).comparable()))
     }
 
     /// All changes, in the document's order. None of them overlap.
@@ -108,27 +91,14 @@ impl<'a> Login<'a> {
                 (Some(_), _) => true,
             };
             if is_changed {
-                let change = if field == plan.timestamp {
-                    Change::Timestamp
-                } else {
-                    Change::Field(field)
-                };
-                edits.push(Edit {
-                    place: found.value,
-                    change,
-                });
+                let change = if field == plan.timestamp { Change::Timestamp } else { Change::Field(field) };
+                edits.push(Edit { place: found.value, change });
             }
         }
-        edits.extend(self.view.scanned.removed.iter().map(|&place| Edit {
-            place,
-            change: Change::Remove,
-        }));
+        edits.extend(self.view.scanned.removed.iter().map(|&place| Edit { place, change: Change::Remove }));
         if !plan.appended.is_empty() {
             let end = self.view.scanned.members_end;
-            edits.push(Edit {
-                place: Span { start: end, end },
-                change: Change::AppendDefaults,
-            });
+            edits.push(Edit { place: Span { start: end, end }, change: Change::AppendDefaults });
         }
         edits.sort_by_key(|edit| edit.place.start);
         edits

@@ -28,23 +28,13 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| Problem::Malformed)?;
-        let width = if address.is_ipv4() {
-            Ipv4Addr::BITS
-        } else {
-            Ipv6Addr::BITS
-        };
+        let width = if address.is_ipv4() { Ipv4Addr::BITS } else { Ipv6Addr::BITS };
         let prefix = match prefix {
-            Some(prefix) => prefix_length(prefix)
-                .filter(|bits| *bits <= width)
-                .ok_or(Problem::Malformed)?,
+            Some(prefix) => prefix_length(prefix).filter(|bits| *bits <= width).ok_or(Problem::Malformed)?,
             None => width,
         };
         let base = masked(address, prefix);
-        if base == address {
-            Ok(Self { address, prefix })
-        } else {
-            Err(Problem::HostBits(base))
-        }
+        if base == address { Ok(Self { address, prefix }) } else { Err(Problem::HostBits(base)) }
     }
 
     /// Whether an address lies in it.
@@ -57,28 +47,17 @@ impl Network {
 /// an address.
 pub(super) fn mask(text: &str) -> Option<IpAddr> {
     let address: IpAddr = text.parse().ok()?;
-    Some(masked(
-        address,
-        if address.is_ipv4() {
-            MASKED_IPV4_BITS
-        } else {
-            MASKED_IPV6_BITS
-        },
-    ))
+    Some(masked(address, if address.is_ipv4() { MASKED_IPV4_BITS } else { MASKED_IPV6_BITS }))
 }
 
 fn masked(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let bits = u32::MAX
-                .checked_shl(Ipv4Addr::BITS.saturating_sub(prefix))
-                .unwrap_or(0);
+            let bits = u32::MAX.checked_shl(Ipv4Addr::BITS.saturating_sub(prefix)).unwrap_or(0);
             IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & bits))
         }
         IpAddr::V6(address) => {
-            let bits = u128::MAX
-                .checked_shl(Ipv6Addr::BITS.saturating_sub(prefix))
-                .unwrap_or(0);
+            let bits = u128::MAX.checked_shl(Ipv6Addr::BITS.saturating_sub(prefix)).unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & bits))
         }
     }
@@ -97,9 +76,7 @@ mod tests {
     use super::*;
 
     fn contains(network: &str, address: &str) -> bool {
-        Network::parse(network)
-            .unwrap()
-            .contains(address.parse().unwrap())
+        Network::parse(network).unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
@@ -118,14 +95,8 @@ mod tests {
 
     #[test]
     fn host_bits_and_what_is_no_network_are_told_apart() {
-        assert_eq!(
-            Network::parse("10.0.0.1/8"),
-            Err(Problem::HostBits("10.0.0.0".parse().unwrap()))
-        );
-        assert_eq!(
-            Network::parse("2001:db8::1/48"),
-            Err(Problem::HostBits("2001:db8::".parse().unwrap()))
-        );
+        assert_eq!(Network::parse("10.0.0.1/8"), Err(Problem::HostBits("10.0.0.0".parse().unwrap())));
+        assert_eq!(Network::parse("2001:db8::1/48"), Err(Problem::HostBits("2001:db8::".parse().unwrap())));
         for text in [
             "",
             "/8",
@@ -157,11 +128,7 @@ mod tests {
             ("10.0.0.1 ", None),
             ("", None),
         ] {
-            assert_eq!(
-                mask(text).map(|address| address.to_string()).as_deref(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(mask(text).map(|address| address.to_string()).as_deref(), expected, "{text}");
         }
     }
 }

@@ -34,12 +34,7 @@ impl<'a> Number<'a> {
             (integer, fraction, length(integer))
         };
         let (head, tail) = (Cow::Borrowed(head), Cow::Borrowed(tail));
-        Some(Self {
-            negative,
-            head,
-            tail,
-            magnitude: Magnitude::new(exponent, shift),
-        })
+        Some(Self { negative, head, tail, magnitude: Magnitude::new(exponent, shift) })
     }
 
     /// The same number, which holds its own text.
@@ -119,27 +114,16 @@ enum Magnitude<'a> {
     /// At this many digits.
     Small(i64),
     /// At an exponent that is too long to be reckoned with, moved by `shift`.
-    Large {
-        negative: bool,
-        exponent: Cow<'a, [u8]>,
-        shift: i64,
-    },
+    Large { negative: bool, exponent: Cow<'a, [u8]>, shift: i64 },
 }
 
 impl<'a> Magnitude<'a> {
     fn new(exponent: &'a [u8], shift: i64) -> Self {
         let negative = exponent.first() == Some(&b'-');
-        let unsigned = exponent
-            .strip_prefix(b"-")
-            .or(exponent.strip_prefix(b"+"))
-            .unwrap_or(exponent);
+        let unsigned = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
         let digits = without_leading_zeros(unsigned);
         if digits.len() > SMALL_INTEGER_DIGITS {
-            return Self::Large {
-                negative,
-                exponent: Cow::Borrowed(digits),
-                shift,
-            };
+            return Self::Large { negative, exponent: Cow::Borrowed(digits), shift };
         }
         let size = small_integer(digits);
         Self::Small(shift + if negative { -size } else { size })
@@ -148,15 +132,9 @@ impl<'a> Magnitude<'a> {
     fn into_owned(self) -> Magnitude<'static> {
         match self {
             Self::Small(magnitude) => Magnitude::Small(magnitude),
-            Self::Large {
-                negative,
-                exponent,
-                shift,
-            } => Magnitude::Large {
-                negative,
-                exponent: Cow::Owned(exponent.into_owned()),
-                shift,
-            },
+            Self::Large { negative, exponent, shift } => {
+                Magnitude::Large { negative, exponent: Cow::Owned(exponent.into_owned()), shift }
+            }
         }
     }
 
@@ -176,11 +154,9 @@ impl<'a> Magnitude<'a> {
     fn decimal(&self) -> (bool, Vec<u8>) {
         match self {
             Self::Small(magnitude) => (*magnitude < 0, magnitude.unsigned_abs().to_string().into_bytes()),
-            Self::Large {
-                negative,
-                exponent,
-                shift,
-            } => (*negative, add(exponent, if *negative { -shift } else { *shift })),
+            Self::Large { negative, exponent, shift } => {
+                (*negative, add(exponent, if *negative { -shift } else { *shift }))
+            }
         }
     }
 }
@@ -212,9 +188,7 @@ fn add(digits: &[u8], addend: i64) -> Vec<u8> {
 }
 
 fn small_integer(digits: &[u8]) -> i64 {
-    digits
-        .iter()
-        .fold(0, |integer, digit| integer * 10 + i64::from(digit - b'0'))
+    digits.iter().fold(0, |integer, digit| integer * 10 + i64::from(digit - b'0'))
 }
 
 fn decimal_digit(value: i64) -> u8 {
@@ -249,9 +223,7 @@ mod tests {
 
     #[test]
     fn what_jsons_grammar_refuses_is_no_number() {
-        for text in [
-            "", " 1", "1 ", "+1", "01", "1.", ".1", "0x10", "1_000", "1e", "one", "1,5", "١",
-        ] {
+        for text in ["", " 1", "1 ", "+1", "01", "1.", ".1", "0x10", "1_000", "1e", "one", "1,5", "١"] {
             assert!(Number::parse(text).is_none(), "{text}");
         }
     }
@@ -308,11 +280,7 @@ mod tests {
             ("0.01e-99999999999999999999", "1e-100000000000000000001"),
             ("100e-100000000000000000000", "1e-99999999999999999998"),
         ] {
-            assert_eq!(
-                number(left).compare(&number(right)),
-                Ordering::Equal,
-                "{left} and {right}"
-            );
+            assert_eq!(number(left).compare(&number(right)), Ordering::Equal, "{left} and {right}");
             assert_eq!(
                 number(right).into_owned().compare(&number(left)),
                 Ordering::Equal,

@@ -99,9 +99,7 @@ impl Plan {
     /// The field at a place.
     #[inline]
     pub(super) fn field(&self, field: usize) -> &Field {
-        self.fields
-            .get(field)
-            .expect("places of fields come from the plan itself")
+        self.fields.get(field).expect("places of fields come from the plan itself")
     }
 
     /// The place of the field of a name.
@@ -169,11 +167,7 @@ impl Plan {
             text::write_string(name, &mut member);
             member.push(b':');
             member.extend_from_slice(&value);
-            field.default = Some(Substitute {
-                text: text.clone(),
-                value,
-                member,
-            });
+            field.default = Some(Substitute { text: text.clone(), value, member });
             if !matches!(field.treatment, Treatment::Drop) {
                 self.appended.push(place);
             }
@@ -208,14 +202,11 @@ impl Plan {
             *first = self.fields.len() - 1;
             *first
         });
-        self.fields
-            .get_mut(place)
-            .expect("places of fields come from the plan itself")
+        self.fields.get_mut(place).expect("places of fields come from the plan itself")
     }
 
     fn place(&self, name: &str) -> usize {
-        self.find(name.as_bytes())
-            .expect("a field is added before its place is asked for")
+        self.find(name.as_bytes()).expect("a field is added before its place is asked for")
     }
 }
 

@@ -60,17 +60,13 @@ impl Span {
     /// The piece of this text.
     #[inline]
     pub(super) fn of(self, text: &str) -> &str {
-        text.get(self.start..self.end)
-            .expect("spans are made of the text that they are used on")
+        text.get(self.start..self.end).expect("spans are made of the text that they are used on")
     }
 
     /// The same without the first and the last byte.
     #[inline]
     fn inside_quotes(self) -> Self {
-        Self {
-            start: self.start + 1,
-            end: self.end - 1,
-        }
+        Self { start: self.start + 1, end: self.end - 1 }
     }
 }
 
@@ -83,18 +79,10 @@ impl Scanned {
         if byte(bytes, start) != b'{' {
             let (_, end) = json::value(bytes, start, &mut self.open).ok_or(Reason::NotJson)?;
             let is_whole = skip_space(bytes, end) == bytes.len();
-            return Err(if is_whole {
-                Reason::NotAnObject
-            } else {
-                Reason::NotJson
-            });
+            return Err(if is_whole { Reason::NotAnObject } else { Reason::NotJson });
         }
         let at = self.members(plan, document, start + 1).ok_or(Reason::NotJson)?;
-        if skip_space(bytes, at + 1) == bytes.len() {
-            Ok(())
-        } else {
-            Err(Reason::NotJson)
-        }
+        if skip_space(bytes, at + 1) == bytes.len() { Ok(()) } else { Err(Reason::NotJson) }
     }
 
     fn reset(&mut self, plan: &Plan) {
@@ -129,20 +117,11 @@ impl Scanned {
                 _ => json::value(bytes, head.value_start, &mut self.open)?,
             };
             if let Some(field) = head.field {
-                self.note(
-                    field,
-                    kind,
-                    Span {
-                        start: head.value_start,
-                        end,
-                    },
-                    document,
-                )?;
+                self.note(field, kind, Span { start: head.value_start, end }, document)?;
             }
             if plan.drops_any {
-                let is_dropped = head
-                    .field
-                    .is_some_and(|field| matches!(plan.field(field).treatment, Treatment::Drop));
+                let is_dropped =
+                    head.field.is_some_and(|field| matches!(plan.field(field).treatment, Treatment::Drop));
                 self.keep_or_drop(is_dropped, head.name_start, end);
             }
             self.members_end = end;
@@ -158,30 +137,18 @@ impl Scanned {
     /// Reads what stands before a value: the comma, which only the first member lacks, the name and the colon.
     fn head(&mut self, plan: &Plan, document: &str, at: usize, number: usize) -> Option<Head> {
         let bytes = document.as_bytes();
-        let name_start = if number == 0 {
-            at
-        } else {
-            skip_space(bytes, at + 1)
-        };
+        let name_start = if number == 0 { at } else { skip_space(bytes, at + 1) };
         if byte(bytes, name_start) != b'"' {
             return None;
         }
         let (name_kind, name_end) = json::string(bytes, name_start)?;
-        let name = Span {
-            start: name_start,
-            end: name_end,
-        }
-        .inside_quotes();
+        let name = Span { start: name_start, end: name_end }.inside_quotes();
         let field = self.field(plan, name.of(document), name_kind);
         let colon = skip_space(bytes, name_end);
         if byte(bytes, colon) != b':' {
             return None;
         }
-        let head = Head {
-            field,
-            name_start,
-            value_start: skip_space(bytes, colon + 1),
-        };
+        let head = Head { field, name_start, value_start: skip_space(bytes, colon + 1) };
         self.shape.learn(bytes, at, number, head);
         Some(head)
     }
@@ -205,25 +172,15 @@ impl Scanned {
             Kind::Escaped => {
                 let start = self.unescaped.len();
                 text::unescape(value.inside_quotes().of(document), &mut self.unescaped).ok()?;
-                Span {
-                    start,
-                    end: self.unescaped.len(),
-                }
+                Span { start, end: self.unescaped.len() }
             }
             _ => value,
         };
-        let found = self
-            .found
-            .get_mut(field)
-            .expect("the scan makes room for every field of the plan");
+        let found = self.found.get_mut(field).expect("the scan makes room for every field of the plan");
         if found.kind.is_some() {
             self.duplicate = Some(self.duplicate.map_or(field, |first| first.min(field)));
         }
-        *found = Found {
-            kind: Some(kind),
-            value,
-            text,
-        };
+        *found = Found { kind: Some(kind), value, text };
         Some(())
     }
 
@@ -233,10 +190,7 @@ impl Scanned {
         match (is_dropped, self.keeps_any) {
             (true, true) => match self.removed.last_mut() {
                 Some(last) if last.end == self.members_end => last.end = end,
-                _ => self.removed.push(Span {
-                    start: self.members_end,
-                    end,
-                }),
+                _ => self.removed.push(Span { start: self.members_end, end }),
             },
             (true, false) => match self.removed.last_mut() {
                 Some(leading) => leading.end = end,

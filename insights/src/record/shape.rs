@@ -50,11 +50,7 @@ impl Shape {
         {
             return None;
         }
-        Some(Head {
-            field: known.field,
-            name_start: at + known.name_offset,
-            value_start,
-        })
+        Some(Head { field: known.field, name_start: at + known.name_offset, value_start })
     }
 
     /// Remembers the head of the member of this number, which begins at `at`.
@@ -64,11 +60,7 @@ impl Shape {
             return;
         }
         if number == self.known.len() {
-            self.known.push(Known {
-                text: Vec::new(),
-                field: None,
-                name_offset: 0,
-            });
+            self.known.push(Known { text: Vec::new(), field: None, name_offset: 0 });
         }
         if let Some(known) = self.known.get_mut(number) {
             known.text.clear();

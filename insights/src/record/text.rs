@@ -62,9 +62,7 @@ fn code_point(escape: &[u8]) -> Option<(char, usize)> {
     if first > LAST_HIGH_SURROGATE || byte(escape, 5) != b'\\' || byte(escape, 6) != b'u' {
         return None;
     }
-    let low = code_unit(escape, 7)?
-        .checked_sub(FIRST_LOW_SURROGATE)
-        .filter(|low| *low < 0x400)?;
+    let low = code_unit(escape, 7)?.checked_sub(FIRST_LOW_SURROGATE).filter(|low| *low < 0x400)?;
     let character = char::from_u32(0x1_0000 + ((first - FIRST_HIGH_SURROGATE) << 10) + low)?;
     Some((character, 11))
 }
@@ -104,9 +102,6 @@ mod tests {
     fn only_what_must_be_is_escaped() {
         let mut out = Vec::new();
         write_string("a/\"\\\u{8}\u{c}\n\r\t\0\u{1f}\u{7f}é", &mut out);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "\"a/\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\u{7f}é\""
-        );
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a/\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\u{7f}é\"");
     }
 }

@@ -27,11 +27,7 @@ pub(super) fn parse(text: &str, unit: TimestampUnit, kafka_timestamp_ms: i64) ->
         NO_KAFKA_TIMESTAMP => LATEST_MS,
         kafka_ms => kafka_ms.saturating_add(DAY_MS).min(LATEST_MS),
     };
-    if (EARLIEST_MS..=latest_ms).contains(&time_ms) {
-        Ok(time_ms)
-    } else {
-        Err(Reason::TimestampOutOfRange)
-    }
+    if (EARLIEST_MS..=latest_ms).contains(&time_ms) { Ok(time_ms) } else { Err(Reason::TimestampOutOfRange) }
 }
 
 /// Appends `"YYYY-MM-DD HH:MM:SS"` with its quotes, in UTC. The moment is one that [`parse`] gave.
@@ -86,11 +82,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -131,12 +123,7 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Ok(1_694_479_551_000), "{text}");
         }
-        for text in [
-            "1694479551123",
-            "1694479551123.9",
-            "1.6944795511239e12",
-            "1694479551123000e-3",
-        ] {
+        for text in ["1694479551123", "1694479551123.9", "1.6944795511239e12", "1694479551123000e-3"] {
             assert_eq!(milliseconds(text), Ok(1_694_479_551_123), "{text}");
         }
     }
@@ -144,40 +131,19 @@ mod tests {
     #[test]
     fn both_ends_of_the_range_are_in() {
         assert_eq!(seconds("946684800"), Ok(EARLIEST_MS));
-        assert_eq!(
-            seconds("946684799.999999999999999999999999"),
-            Err(Reason::TimestampOutOfRange)
-        );
+        assert_eq!(seconds("946684799.999999999999999999999999"), Err(Reason::TimestampOutOfRange));
         assert_eq!(seconds("253402300799.999"), Ok(LATEST_MS - 999));
         assert_eq!(seconds("253402300800"), Err(Reason::TimestampOutOfRange));
         assert_eq!(milliseconds("253402300799999.9"), Ok(LATEST_MS));
         assert_eq!(milliseconds("253402300800000"), Err(Reason::TimestampOutOfRange));
         let kafka_ms = 1_700_000_000_000;
         let within = |text, unit| parse(text, unit, kafka_ms);
-        assert_eq!(
-            within("1700086400000.9", TimestampUnit::Milliseconds),
-            Ok(kafka_ms + DAY_MS)
-        );
-        assert_eq!(
-            within("1700086400001", TimestampUnit::Milliseconds),
-            Err(Reason::TimestampOutOfRange)
-        );
-        assert_eq!(
-            within("1700086400.9", TimestampUnit::Seconds),
-            Ok(kafka_ms + DAY_MS)
-        );
-        assert_eq!(
-            within("1700086401", TimestampUnit::Seconds),
-            Err(Reason::TimestampOutOfRange)
-        );
-        assert_eq!(
-            parse("253402300800", TimestampUnit::Seconds, i64::MAX),
-            Err(Reason::TimestampOutOfRange)
-        );
-        assert_eq!(
-            parse("1700000000", TimestampUnit::Seconds, 0),
-            Err(Reason::TimestampOutOfRange)
-        );
+        assert_eq!(within("1700086400000.9", TimestampUnit::Milliseconds), Ok(kafka_ms + DAY_MS));
+        assert_eq!(within("1700086400001", TimestampUnit::Milliseconds), Err(Reason::TimestampOutOfRange));
+        assert_eq!(within("1700086400.9", TimestampUnit::Seconds), Ok(kafka_ms + DAY_MS));
+        assert_eq!(within("1700086401", TimestampUnit::Seconds), Err(Reason::TimestampOutOfRange));
+        assert_eq!(parse("253402300800", TimestampUnit::Seconds, i64::MAX), Err(Reason::TimestampOutOfRange));
+        assert_eq!(parse("1700000000", TimestampUnit::Seconds, 0), Err(Reason::TimestampOutOfRange));
     }
 
     #[test]
@@ -222,16 +188,14 @@ mod tests {
         while time_ms <= LATEST_MS {
             let mut out = Vec::new();
             write(time_ms, &mut out);
-            let expected = chrono::DateTime::from_timestamp_millis(time_ms)
-                .unwrap()
-                .format("\"%Y-%m-%d %H:%M:%S\"");
+            let expected =
+                chrono::DateTime::from_timestamp_millis(time_ms).unwrap().format("\"%Y-%m-%d %H:%M:%S\"");
             assert_eq!(String::from_utf8(out).unwrap(), expected.to_string());
             time_ms += 97 * 3_600_000 * 24 + 12_345_678;
         }
-        for (time_ms, expected) in [
-            (LATEST_MS, "\"9999-12-31 23:59:59\""),
-            (1_709_164_800_000, "\"2024-02-29 00:00:00\""),
-        ] {
+        for (time_ms, expected) in
+            [(LATEST_MS, "\"9999-12-31 23:59:59\""), (1_709_164_800_000, "\"2024-02-29 00:00:00\"")]
+        {
             let mut out = Vec::new();
             write(time_ms, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -48,10 +48,8 @@ impl<'a> Version<'a> {
             Some(build) => between_dots(build).all(is_identifier),
             None => rest.is_empty(),
         };
-        build_is_valid.then_some(Self {
-            numbers: Cow::Borrowed(numbers),
-            pre_release: Cow::Borrowed(pre_release),
-        })
+        build_is_valid
+            .then_some(Self { numbers: Cow::Borrowed(numbers), pre_release: Cow::Borrowed(pre_release) })
     }
 
     /// The same version, which holds its own text.
@@ -113,10 +111,7 @@ fn is_pre_release_identifier(identifier: &[u8]) -> bool {
 }
 
 fn is_identifier(identifier: &[u8]) -> bool {
-    !identifier.is_empty()
-        && identifier
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    !identifier.is_empty() && identifier.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 fn is_numeric(identifier: &[u8]) -> bool {
@@ -219,11 +214,7 @@ mod tests {
             ("3.0-a-b", "3-a-b"),
             ("3.0-0a", "3.0-0a+00"),
         ] {
-            assert_eq!(
-                version(left).compare(&version(right)),
-                Ordering::Equal,
-                "{left} and {right}"
-            );
+            assert_eq!(version(left).compare(&version(right)), Ordering::Equal, "{left} and {right}");
             assert_eq!(
                 version(right).into_owned().compare(&version(left)),
                 Ordering::Equal,

@@ -79,9 +79,6 @@ impl<'a> View<'a> {
     /// Where the field at a place of the plan stands.
     #[inline]
     pub(super) fn found(&self, field: usize) -> &'a Found {
-        self.scanned
-            .found
-            .get(field)
-            .expect("the scan makes room for every field of the plan")
+        self.scanned.found.get(field).expect("the scan makes room for every field of the plan")
     }
 }

@@ -35,35 +35,19 @@ mod tests {
 
     #[test]
     fn durations_are_whole_numbers_with_a_unit() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("1s", 1000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-            ("007s", 7000),
-        ] {
+        for (text, ms) in [("500ms", 500), ("1s", 1000), ("5m", 300_000), ("2h", 7_200_000), ("007s", 7000)] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
-        for text in [
-            "", "1", "s", "1.5s", "-1s", "1 s", "1d", "1S", "1sec", "+1s", "1e3ms",
-        ] {
+        for text in ["", "1", "s", "1.5s", "-1s", "1 s", "1d", "1S", "1sec", "+1s", "1e3ms"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
-        assert_eq!(
-            parse_duration(&format!("{}h", "9".repeat(40))),
-            Some(Duration::from_millis(u64::MAX))
-        );
+        assert_eq!(parse_duration(&format!("{}h", "9".repeat(40))), Some(Duration::from_millis(u64::MAX)));
     }
 
     #[test]
     fn a_duration_is_written_in_its_largest_unit() {
-        for (ms, text) in [
-            (100, "100ms"),
-            (1500, "1500ms"),
-            (1000, "1s"),
-            (60_000, "1m"),
-            (7_200_000, "2h"),
-        ] {
+        for (ms, text) in [(100, "100ms"), (1500, "1500ms"), (1000, "1s"), (60_000, "1m"), (7_200_000, "2h")]
+        {
             assert_eq!(format_duration(Duration::from_millis(ms)), text);
         }
     }

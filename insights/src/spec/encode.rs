@@ -18,31 +18,15 @@ use super::tree::{Content, Entry, Node};
 
 /// What may change at any time: where the services are, and how often people are told.
 pub(super) fn connections(spec: &PipelineSpec, redis_url: String) -> Vec<(&'static str, Node)> {
-    let Kafka {
-        brokers,
-        group,
-        tls,
-        sasl,
-        properties,
-    } = &spec.kafka;
+    let Kafka { brokers, group, tls, sasl, properties } = &spec.kafka;
     let kafka = Node::mapping(vec![
         ("brokers", texts(brokers)),
         ("group", Node::quoted(group)),
-        (
-            "tls",
-            tls.as_ref().map_or_else(|| Node::mapping(Vec::new()), encode_tls),
-        ),
-        (
-            "sasl",
-            sasl.as_ref()
-                .map_or_else(|| Node::mapping(Vec::new()), encode_sasl),
-        ),
+        ("tls", tls.as_ref().map_or_else(|| Node::mapping(Vec::new()), encode_tls)),
+        ("sasl", sasl.as_ref().map_or_else(|| Node::mapping(Vec::new()), encode_sasl)),
         ("properties", texts_by_name(properties, properties::is_secret)),
     ]);
-    vec![
-        ("kafka", kafka),
-        ("redis", Node::mapping(vec![("url", Node::quoted(redis_url))])),
-    ]
+    vec![("kafka", kafka), ("redis", Node::mapping(vec![("url", Node::quoted(redis_url))]))]
 }
 
 /// What decides what is counted and written, but for `kafka.group`; secrets as `secret` shows them.
@@ -52,15 +36,9 @@ pub(super) fn settings(
 ) -> Vec<(&'static str, Node)> {
     vec![
         ("source", source(&spec.source)),
-        (
-            "filter",
-            Node::sequence(spec.filter.iter().map(requirement).collect()),
-        ),
+        ("filter", Node::sequence(spec.filter.iter().map(requirement).collect())),
         ("output", output(&spec.output, secret)),
-        (
-            "deadLetter",
-            Node::mapping(vec![("topic", Node::quoted(&spec.dead_letter.topic))]),
-        ),
+        ("deadLetter", Node::mapping(vec![("topic", Node::quoted(&spec.dead_letter.topic))])),
         ("insights", Node::mapping(insights(&spec.insights, secret))),
     ]
 }
@@ -81,11 +59,7 @@ pub(super) fn publish_every(spec: &PipelineSpec) -> Node {
 }
 
 fn encode_tls(tls: &Tls) -> Node {
-    let paths = [
-        ("ca", &tls.ca),
-        ("certificate", &tls.certificate),
-        ("key", &tls.key),
-    ];
+    let paths = [("ca", &tls.ca), ("certificate", &tls.certificate), ("key", &tls.key)];
     let mut entries = Vec::new();
     for (key, path) in paths {
         if let Some(path) = path {
@@ -113,10 +87,7 @@ fn source(source: &Source) -> Node {
     Node::mapping(vec![
         ("topic", Node::quoted(&source.topic)),
         ("startFrom", Node::quoted(start_from(source.start_from))),
-        (
-            "timestampUnit",
-            Node::quoted(timestamp_unit(source.timestamp_unit)),
-        ),
+        ("timestampUnit", Node::quoted(timestamp_unit(source.timestamp_unit))),
         ("maxRecordBytes", Node::plain(&source.max_record_bytes)),
         ("fields", fields),
         ("required", texts(&source.required)),
@@ -152,10 +123,7 @@ fn output(output: &Output, secret: &dyn Fn(&SecretString) -> String) -> Node {
 
 fn insights(insights: &Insights, secret: &dyn Fn(&SecretString) -> String) -> Vec<(&'static str, Node)> {
     vec![
-        (
-            "dimensions",
-            Node::sequence(insights.dimensions.iter().map(dimension).collect()),
-        ),
+        ("dimensions", Node::sequence(insights.dimensions.iter().map(dimension).collect())),
         ("unique", texts(&insights.unique)),
         ("hashKey", Node::quoted(secret(&insights.hash_key))),
         ("timeZone", Node::quoted(insights.time_zone.name())),
@@ -179,21 +147,13 @@ fn texts_by_name(texts: &BTreeMap<String, String>, is_secret: impl Fn(&str) -> b
     let mut entries = Vec::new();
     for (name, text) in texts {
         let shown = if is_secret(name) { REDACTED } else { text };
-        entries.push(Entry {
-            line: None,
-            key: name.clone(),
-            value: Node::quoted(shown),
-        });
+        entries.push(Entry { line: None, key: name.clone(), value: Node::quoted(shown) });
     }
     Node::new(Content::Mapping(entries))
 }
 
 fn word<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
-    words
-        .iter()
-        .find(|(_, known)| *known == value)
-        .map(|(word, _)| *word)
-        .expect("every value has its word")
+    words.iter().find(|(_, known)| *known == value).map(|(word, _)| *word).expect("every value has its word")
 }
 
 /// Stands for a secret.

@@ -62,10 +62,7 @@ pub(super) struct Mistakes(RefCell<Vec<Mistake>>);
 impl Mistakes {
     /// Notes a mistake of a setting.
     pub(super) fn setting(&self, path: impl Into<String>, what: impl Into<String>) {
-        self.0.borrow_mut().push(Mistake::Setting {
-            path: path.into(),
-            what: what.into(),
-        });
+        self.0.borrow_mut().push(Mistake::Setting { path: path.into(), what: what.into() });
     }
 
     /// Notes a mistake of the text.
@@ -76,10 +73,6 @@ impl Mistakes {
     /// The value when there was no mistake.
     pub(super) fn into_result<T>(self, value: T) -> Result<T, Errors> {
         let mistakes = self.0.into_inner();
-        if mistakes.is_empty() {
-            Ok(value)
-        } else {
-            Err(Errors(mistakes))
-        }
+        if mistakes.is_empty() { Ok(value) } else { Err(Errors(mistakes)) }
     }
 }

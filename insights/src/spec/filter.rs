@@ -8,8 +8,7 @@ use crate::record;
 
 /// Decodes `filter`; `version` is the field whose values are versions.
 pub(super) fn decode(root: &Section<'_>, version: &str) -> Vec<Requirement> {
-    root.read("filter", |value| Some(requirements(value, version)))
-        .unwrap_or_else(default_requirements)
+    root.read("filter", |value| Some(requirements(value, version))).unwrap_or_else(default_requirements)
 }
 
 fn requirements(value: Value<'_>, version: &str) -> Vec<Requirement> {
@@ -25,11 +24,7 @@ fn requirements(value: Value<'_>, version: &str) -> Vec<Requirement> {
         let (Some(field), Some(operator), true) = (field, operator, is_whole) else {
             continue;
         };
-        let requirement = Requirement {
-            field,
-            operator,
-            values: values.unwrap_or_default(),
-        };
+        let requirement = Requirement { field, operator, values: values.unwrap_or_default() };
         if let Err(what) = check_requirement(&requirement, requirement.field == version) {
             section.mistake("values", what);
         }
@@ -41,10 +36,7 @@ fn requirements(value: Value<'_>, version: &str) -> Vec<Requirement> {
 /// What is wrong with a requirement's values.
 fn check_requirement(requirement: &Requirement, is_version: bool) -> Result<(), String> {
     let Requirement { operator, values, .. } = requirement;
-    let name = OPERATORS
-        .iter()
-        .find(|(_, known)| known == operator)
-        .map_or("", |(name, _)| *name);
+    let name = OPERATORS.iter().find(|(_, known)| known == operator).map_or("", |(name, _)| *name);
     match (operator, values.len()) {
         (Operator::Exists | Operator::DoesNotExist, 1..) => {
             Err(format!("{name} takes no values, remove them"))
@@ -65,10 +57,7 @@ fn default_requirements() -> Vec<Requirement> {
         operator,
         values: vec![value.to_owned()],
     };
-    vec![
-        requirement("device_type", Operator::In, "android"),
-        requirement("app_version", Operator::Gt, "3.0"),
-    ]
+    vec![requirement("device_type", Operator::In, "android"), requirement("app_version", Operator::Gt, "3.0")]
 }
 
 pub(super) const OPERATORS: [(&str, Operator); 10] = [

@@ -42,12 +42,7 @@ impl PipelineSpec {
             ("output.topic", &self.output.topic),
             ("deadLetter.topic", &self.dead_letter.topic),
         ];
-        Identity(
-            settings
-                .into_iter()
-                .map(|(path, value)| (path.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        Identity(settings.into_iter().map(|(path, value)| (path.to_owned(), value.to_owned())).collect())
     }
 }
 
@@ -75,17 +70,10 @@ impl Identity {
 impl fmt::Display for Difference {
     /// Writes `source.topic is "b" here and "a" in the stored state`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<String>| {
-            value
-                .as_ref()
-                .map_or("unknown".to_owned(), |text| format!("{text:?}"))
-        };
+        let shown =
+            |value: &Option<String>| value.as_ref().map_or("unknown".to_owned(), |text| format!("{text:?}"));
         let (mine, stored) = (shown(&self.mine), shown(&self.stored));
-        write!(
-            formatter,
-            "{} is {mine} here and {stored} in the stored state",
-            self.path
-        )
+        write!(formatter, "{} is {mine} here and {stored} in the stored state", self.path)
     }
 }
 
@@ -104,10 +92,7 @@ mod tests {
              \"source.fields.user\":\"user_id\",\"source.fields.version\":\"app_version\",\
              \"source.startFrom\":\"Earliest\",\"source.timestampUnit\":\"Seconds\",\"source.topic\":\"user-login\"}"
         );
-        assert_eq!(
-            serde_json::from_str::<Identity>(&json).unwrap(),
-            read_default().identity()
-        );
+        assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), read_default().identity());
     }
 
     #[test]
@@ -119,10 +104,7 @@ mod tests {
         mine.kafka.brokers = vec!["elsewhere:9092".to_owned()];
         let differences = mine.identity().differences(&stored.identity());
         let shown: Vec<String> = differences.iter().map(Difference::to_string).collect();
-        assert_eq!(
-            shown,
-            ["source.topic is \"other\" here and \"user-login\" in the stored state"]
-        );
+        assert_eq!(shown, ["source.topic is \"other\" here and \"user-login\" in the stored state"]);
         assert_eq!(stored.identity().differences(&stored.identity()), []);
     }
 
@@ -132,11 +114,8 @@ mod tests {
         let mut stored = mine.clone();
         stored.0.remove("kafka.group");
         stored.0.insert("source.cluster".to_owned(), "x".to_owned());
-        let paths: Vec<String> = mine
-            .differences(&stored)
-            .into_iter()
-            .map(|difference| difference.path)
-            .collect();
+        let paths: Vec<String> =
+            mine.differences(&stored).into_iter().map(|difference| difference.path).collect();
         assert_eq!(paths, ["kafka.group", "source.cluster"]);
     }
 }

@@ -11,9 +11,7 @@ pub(super) fn is_pipeline_id(text: &str) -> bool {
     text.len() <= 128
         && is_edge(text.bytes().next())
         && is_edge(text.bytes().last())
-        && text
-            .bytes()
-            .all(|byte| is_edge(Some(byte)) || matches!(byte, b'.' | b'_' | b'-'))
+        && text.bytes().all(|byte| is_edge(Some(byte)) || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// Whether Kafka takes a text as a topic's name.
@@ -21,9 +19,7 @@ pub(super) fn is_topic(text: &str) -> bool {
     (1..=249).contains(&text.len())
         && text != "."
         && text != ".."
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// Reads `host:port` or `[IPv6]:port`; the port may be left out when there is a default.
@@ -38,9 +34,7 @@ pub(super) fn host_and_port(text: &str, port_default: Option<u16>) -> Option<(St
     };
     let is_host = text.starts_with('[')
         || (!host.is_empty()
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)));
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)));
     let port = match behind.strip_prefix(':') {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         None if behind.is_empty() => port_default?,
@@ -55,28 +49,10 @@ mod tests {
 
     #[test]
     fn pipeline_ids_begin_and_end_with_a_letter_or_digit() {
-        for id in [
-            "a",
-            "0",
-            "user-login",
-            "a.b_c-d",
-            "analytics.user-login",
-            &"a".repeat(128),
-        ] {
+        for id in ["a", "0", "user-login", "a.b_c-d", "analytics.user-login", &"a".repeat(128)] {
             assert!(is_pipeline_id(id), "{id}");
         }
-        for id in [
-            "",
-            "-a",
-            "a-",
-            ".",
-            "A",
-            "a b",
-            "ä",
-            "a/b",
-            "a{b",
-            &"a".repeat(129),
-        ] {
+        for id in ["", "-a", "a-", ".", "A", "a b", "ä", "a/b", "a{b", &"a".repeat(129)] {
             assert!(!is_pipeline_id(id), "{id}");
         }
     }
@@ -93,15 +69,9 @@ mod tests {
 
     #[test]
     fn hosts_come_with_a_port() {
-        assert_eq!(
-            host_and_port("kafka-0.kafka:9092", None),
-            Some(("kafka-0.kafka".to_owned(), 9092))
-        );
+        assert_eq!(host_and_port("kafka-0.kafka:9092", None), Some(("kafka-0.kafka".to_owned(), 9092)));
         assert_eq!(host_and_port("[::1]:9092", None), Some(("::1".to_owned(), 9092)));
-        assert_eq!(
-            host_and_port("redis", Some(6379)),
-            Some(("redis".to_owned(), 6379))
-        );
+        assert_eq!(host_and_port("redis", Some(6379)), Some(("redis".to_owned(), 6379)));
         for text in [
             "",
             "a",

@@ -16,16 +16,12 @@ pub(super) fn refusal(name: &str) -> Option<String> {
 
 /// Whether a property's value must not be shown.
 pub(super) fn is_secret(name: &str) -> bool {
-    ["password", "secret", ".pem", "token"]
-        .iter()
-        .any(|part| name.contains(part))
+    ["password", "secret", ".pem", "token"].iter().any(|part| name.contains(part))
 }
 
 /// Whether a name is the property's, or begins with it where it ends with `*`.
 fn matches(property: &str, name: &str) -> bool {
-    property
-        .strip_suffix('*')
-        .map_or(property == name, |prefix| name.starts_with(prefix))
+    property.strip_suffix('*').map_or(property == name, |prefix| name.starts_with(prefix))
 }
 
 /// Properties that have keys of their own.
@@ -41,10 +37,7 @@ const KEYED: &[(&str, &str)] = &[
     ("ssl.ca.location", "kafka.tls.ca"),
     ("ssl.ca.pem", "kafka.tls.ca"),
     ("ssl.certificate.*", "kafka.tls.certificate"),
-    (
-        "ssl.endpoint.identification.algorithm",
-        "kafka.tls.hostnameVerification",
-    ),
+    ("ssl.endpoint.identification.algorithm", "kafka.tls.hostnameVerification"),
     // Not `ssl.key.password`: it has no key of its own.
     ("ssl.key.location", "kafka.tls.key"),
     ("ssl.key.pem", "kafka.tls.key"),
@@ -114,11 +107,7 @@ mod tests {
             "isolation.level",
             "max.in.flight.requests.per.connection",
         ] {
-            assert_eq!(
-                refusal(name).as_deref(),
-                Some("Rollcall sets this itself, remove it"),
-                "{name}"
-            );
+            assert_eq!(refusal(name).as_deref(), Some("Rollcall sets this itself, remove it"), "{name}");
         }
     }
 
@@ -136,14 +125,9 @@ mod tests {
 
     #[test]
     fn everything_else_passes() {
-        for name in [
-            "client.id",
-            "client.rack",
-            "fetch.min.bytes",
-            "compression.type",
-            "ssl.key.password",
-            "debug",
-        ] {
+        for name in
+            ["client.id", "client.rack", "fetch.min.bytes", "compression.type", "ssl.key.password", "debug"]
+        {
             assert_eq!(refusal(name), None, "{name}");
         }
     }

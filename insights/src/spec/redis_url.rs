@@ -101,15 +101,7 @@ impl RedisUrl {
             Kind::Sentinel => Some(master(path)?),
             Kind::Server | Kind::Cluster => None,
         };
-        Ok(Self {
-            kind,
-            hosts,
-            user,
-            password,
-            database,
-            master,
-            tls,
-        })
+        Ok(Self { kind, hosts, user, password, database, master, tls })
     }
 }
 
@@ -122,16 +114,8 @@ impl fmt::Display for RedisUrl {
             (Kind::Sentinel, _) => "redis-sentinel://",
             (Kind::Cluster, _) => "redis-cluster://",
         })?;
-        if self
-            .password
-            .as_ref()
-            .is_some_and(|password| !password.expose_secret().is_empty())
-        {
-            write!(
-                formatter,
-                "{}:***@",
-                percent_encode(self.user.as_deref().unwrap_or_default())
-            )?;
+        if self.password.as_ref().is_some_and(|password| !password.expose_secret().is_empty()) {
+            write!(formatter, "{}:***@", percent_encode(self.user.as_deref().unwrap_or_default()))?;
         }
         for (index, (host, port)) in self.hosts.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
@@ -167,11 +151,7 @@ fn database(path: &str) -> Result<u32, Error> {
 
 fn master(path: &str) -> Result<String, Error> {
     let is_name = !path.is_empty() && !path.contains(['/', '?', '#']);
-    if is_name {
-        percent_decode(path)
-    } else {
-        Err(Error::Master)
-    }
+    if is_name { percent_decode(path) } else { Err(Error::Master) }
 }
 
 /// A `%` without two hexadecimal digits stands for itself, as in the URL standard.
@@ -183,9 +163,8 @@ fn percent_decode(text: &str) -> Result<String, Error> {
             (b'%', [high, low, behind @ ..]) => hex_digit(*high).zip(hex_digit(*low)).zip(Some(behind)),
             _ => None,
         };
-        let (byte, behind) = escaped.map_or((*first, behind), |((high, low), behind)| {
-            (high * 16 + low, behind)
-        });
+        let (byte, behind) =
+            escaped.map_or((*first, behind), |((high, low), behind)| (high * 16 + low, behind));
         decoded.push(byte);
         rest = behind;
     }
@@ -209,9 +188,7 @@ fn percent_encode(text: &str) -> String {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -236,10 +213,7 @@ mod tests {
     #[test]
     fn sentinels_name_a_master_and_a_cluster_has_many_hosts() {
         let url = parsed("redis-sentinel://:pw@h1:26379,h2/mymaster");
-        assert_eq!(
-            (url.kind, url.master.as_deref()),
-            (Kind::Sentinel, Some("mymaster"))
-        );
+        assert_eq!((url.kind, url.master.as_deref()), (Kind::Sentinel, Some("mymaster")));
         assert_eq!(url.hosts, [("h1".to_owned(), 26_379), ("h2".to_owned(), 26_379)]);
         let url = parsed("redis-cluster://h1:6379,h2:6380");
         assert_eq!((url.kind, url.hosts.len(), url.master), (Kind::Cluster, 2, None));
@@ -258,9 +232,7 @@ mod tests {
             let url = parsed(text);
             assert_eq!(url.user.as_deref(), user, "{text}");
             assert_eq!(
-                url.password
-                    .as_ref()
-                    .map(|secret| secret.expose_secret().to_owned()),
+                url.password.as_ref().map(|secret| secret.expose_secret().to_owned()),
                 Some(password.to_owned())
             );
         }
@@ -300,10 +272,7 @@ mod tests {
             ("redis://localhost:6379", "redis://localhost:6379"),
             ("redis://u:secret@h/2", "redis://u:***@h:6379/2"),
             ("rediss://:secret@[::1]", "rediss://:***@[::1]:6379"),
-            (
-                "redis-sentinel://u%40:secret@a,b:1/m%20x",
-                "redis-sentinel://u%40:***@a:26379,b:1/m%20x",
-            ),
+            ("redis-sentinel://u%40:secret@a,b:1/m%20x", "redis-sentinel://u%40:***@a:26379,b:1/m%20x"),
             ("redis-cluster://a,b", "redis-cluster://a:6379,b:6379"),
         ] {
             let url = parsed(text);

@@ -60,20 +60,13 @@ fn float_or_text(text: &str) -> Scalar {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let special = matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN");
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)),
-        ),
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
         None => (unsigned, None),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let is_mantissa = all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
     let is_exponent = exponent.is_none_or(|digits| !digits.is_empty() && all_digits(digits));
-    if special || (is_mantissa && is_exponent) {
-        Scalar::Float
-    } else {
-        Scalar::Text
-    }
+    if special || (is_mantissa && is_exponent) { Scalar::Float } else { Scalar::Text }
 }
 
 fn all_digits(text: &str) -> bool {
@@ -89,24 +82,15 @@ mod tests {
         for text in ["", "~", "null", "Null", "NULL"] {
             assert_eq!(Scalar::resolve(text), Scalar::Null, "{text}");
         }
-        for (text, value) in [
-            ("0", 0),
-            ("-19", -19),
-            ("+7", 7),
-            ("007", 7),
-            ("0o14", 12),
-            ("0x3A", 58),
-        ] {
+        for (text, value) in [("0", 0), ("-19", -19), ("+7", 7), ("007", 7), ("0o14", 12), ("0x3A", 58)] {
             assert_eq!(Scalar::resolve(text), Scalar::Integer(value), "{text}");
         }
-        for text in [
-            "3.0", "0.", "-0.0", ".5", "+12e03", "-2E+05", ".inf", "-.Inf", ".NAN", "1e3",
-        ] {
+        for text in ["3.0", "0.", "-0.0", ".5", "+12e03", "-2E+05", ".inf", "-.Inf", ".NAN", "1e3"] {
             assert_eq!(Scalar::resolve(text), Scalar::Float, "{text}");
         }
-        for text in [
-            "3.0.1", "yes", "No", "0x", "0o8", "1_000", ".", "e5", "1e", "-", "+.nan", "1s", "-0x1", "tRUE",
-        ] {
+        for text in
+            ["3.0.1", "yes", "No", "0x", "0o8", "1_000", ".", "e5", "1e", "-", "+.nan", "1s", "-0x1", "tRUE"]
+        {
             assert_eq!(Scalar::resolve(text), Scalar::Text, "{text}");
         }
         assert_eq!(Scalar::resolve("True"), Scalar::Boolean(true));

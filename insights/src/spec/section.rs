@@ -14,11 +14,7 @@ use super::tree::{Content, Entry, Node, Style};
 
 /// The path of a key within a section.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// The path of an item of a list.
@@ -43,16 +39,8 @@ pub(super) struct Value<'a> {
 impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(node: &'a Node, keys: &[&str], mistakes: &'a Mistakes) -> Self {
-        let whole = Value {
-            path: String::new(),
-            node,
-            mistakes,
-        };
-        let empty = Self {
-            path: String::new(),
-            entries: &[],
-            mistakes,
-        };
+        let whole = Value { path: String::new(), node, mistakes };
+        let empty = Self { path: String::new(), entries: &[], mistakes };
         if node.is_null() {
             return empty;
         }
@@ -60,21 +48,18 @@ impl<'a> Section<'a> {
             return whole.section(keys).unwrap_or(empty);
         }
         let known = keys.join(", ");
-        mistakes.line(
-            node.line.unwrap_or(1),
-            format!("is {}, write keys with values ({known})", whole.kind()),
-        );
+        mistakes
+            .line(node.line.unwrap_or(1), format!("is {}, write keys with values ({known})", whole.kind()));
         empty
     }
 
     /// A section within; an empty one when it is absent.
     pub(super) fn section(&self, key: &str, keys: &[&str]) -> Section<'a> {
-        self.read(key, |value| value.section(keys))
-            .unwrap_or_else(|| Section {
-                path: join(&self.path, key),
-                entries: &[],
-                mistakes: self.mistakes,
-            })
+        self.read(key, |value| value.section(keys)).unwrap_or_else(|| Section {
+            path: join(&self.path, key),
+            entries: &[],
+            mistakes: self.mistakes,
+        })
     }
 
     /// Whether nothing is set.
@@ -88,18 +73,12 @@ impl<'a> Section<'a> {
         if entry.value.is_null() {
             return None;
         }
-        read(Value {
-            path: join(&self.path, key),
-            node: &entry.value,
-            mistakes: self.mistakes,
-        })
+        read(Value { path: join(&self.path, key), node: &entry.value, mistakes: self.mistakes })
     }
 
     /// Whether a key has a value, be it right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.key == key && !entry.value.is_null())
+        self.entries.iter().any(|entry| entry.key == key && !entry.value.is_null())
     }
 
     /// Reads a key's value; that it is absent or null is a mistake, too.
@@ -144,11 +123,7 @@ impl<'a> Value<'a> {
         };
         match u64::try_from(value).ok().filter(|value| bounds.contains(value)) {
             Some(value) => Some(value),
-            None => self.wrong(format!(
-                "{value} is not between {} and {}",
-                bounds.start(),
-                bounds.end()
-            )),
+            None => self.wrong(format!("{value} is not between {} and {}", bounds.start(), bounds.end())),
         }
     }
 
@@ -163,10 +138,7 @@ impl<'a> Value<'a> {
     /// A whole number with `ms`, `s`, `m` or `h`, within bounds.
     pub(super) fn duration(self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let Content::Scalar(text, _) = &self.node.content else {
-            return self.wrong(format!(
-                "is {}, not a duration such as 500ms, 2s, 5m or 1h",
-                self.kind()
-            ));
+            return self.wrong(format!("is {}, not a duration such as 500ms, 2s, 5m or 1h", self.kind()));
         };
         let Some(duration) = parse_duration(text) else {
             return self
@@ -195,11 +167,8 @@ impl<'a> Value<'a> {
         let Content::Sequence(items) = &self.node.content else {
             return self.wrong(format!("is {}, not a list: put it into [ ]", self.kind()));
         };
-        let item = |(index, node)| Value {
-            path: join_index(&self.path, index),
-            node,
-            mistakes: self.mistakes,
-        };
+        let item =
+            |(index, node)| Value { path: join_index(&self.path, index), node, mistakes: self.mistakes };
         Some(items.iter().enumerate().map(item).collect())
     }
 
@@ -238,22 +207,14 @@ impl<'a> Value<'a> {
     /// A mapping whose keys are known.
     pub(super) fn section(self, keys: &[&str]) -> Option<Section<'a>> {
         let Content::Mapping(entries) = &self.node.content else {
-            return self.wrong(format!(
-                "is {}, not keys with values ({})",
-                self.kind(),
-                keys.join(", ")
-            ));
+            return self.wrong(format!("is {}, not keys with values ({})", self.kind(), keys.join(", ")));
         };
         for entry in entries {
             if !keys.contains(&entry.key.as_str()) {
                 self.unknown(entry, keys);
             }
         }
-        Some(Section {
-            path: self.path,
-            entries,
-            mistakes: self.mistakes,
-        })
+        Some(Section { path: self.path, entries, mistakes: self.mistakes })
     }
 
     /// A mapping whose keys are free.
@@ -264,14 +225,7 @@ impl<'a> Value<'a> {
         let mut pairs = Vec::new();
         for entry in entries {
             let path = join(&self.path, &entry.key);
-            pairs.push((
-                entry.key.as_str(),
-                Value {
-                    path,
-                    node: &entry.value,
-                    mistakes: self.mistakes,
-                },
-            ));
+            pairs.push((entry.key.as_str(), Value { path, node: &entry.value, mistakes: self.mistakes }));
         }
         Some(pairs)
     }
@@ -309,17 +263,10 @@ impl<'a> Value<'a> {
         };
         match entry.line {
             Some(line) => {
-                let place = if self.path.is_empty() {
-                    String::new()
-                } else {
-                    format!(" in {}", self.path)
-                };
-                self.mistakes
-                    .line(line, format!("unknown key {:?}{place}, {hint}", entry.key));
+                let place = if self.path.is_empty() { String::new() } else { format!(" in {}", self.path) };
+                self.mistakes.line(line, format!("unknown key {:?}{place}, {hint}", entry.key));
             }
-            None => self
-                .mistakes
-                .setting(join(&self.path, &entry.key), format!("unknown key, {hint}")),
+            None => self.mistakes.setting(join(&self.path, &entry.key), format!("unknown key, {hint}")),
         }
     }
 }

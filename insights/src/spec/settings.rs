@@ -24,30 +24,19 @@ use super::tree::Node;
 /// Decodes a tree. What is absent, null or wrong gets its default; what is wrong is noted.
 pub(super) fn decode(root: &Node, sources: &Sources<'_>, mistakes: &Mistakes) -> PipelineSpec {
     let root = Section::root(root, ROOT_KEYS, mistakes);
-    let pipeline = root
-        .read("pipeline", Value::text)
-        .unwrap_or_else(|| PIPELINE.to_owned());
+    let pipeline = root.read("pipeline", Value::text).unwrap_or_else(|| PIPELINE.to_owned());
     let source = source(&root);
     let redis = root.section("redis", &["url"]);
     let dead_letter = root.section("deadLetter", &["topic"]);
     PipelineSpec {
-        revision: root
-            .read("revision", |value| value.integer(0..=REVISION_MAX))
-            .unwrap_or(1),
+        revision: root.read("revision", |value| value.integer(0..=REVISION_MAX)).unwrap_or(1),
         kafka: kafka(&root, &pipeline, sources),
-        redis: Redis {
-            url: redis
-                .read("url", Value::text)
-                .unwrap_or_else(|| REDIS_URL.to_owned())
-                .into(),
-        },
+        redis: Redis { url: redis.read("url", Value::text).unwrap_or_else(|| REDIS_URL.to_owned()).into() },
         filter: filter::decode(&root, &source.fields.version),
         source,
         output: output(&root),
         dead_letter: DeadLetter {
-            topic: dead_letter
-                .read("topic", Value::text)
-                .unwrap_or_else(|| DEAD_LETTER_TOPIC.to_owned()),
+            topic: dead_letter.read("topic", Value::text).unwrap_or_else(|| DEAD_LETTER_TOPIC.to_owned()),
         },
         insights: insights(&root),
         pipeline,
@@ -57,12 +46,8 @@ pub(super) fn decode(root: &Node, sources: &Sources<'_>, mistakes: &Mistakes) ->
 fn kafka(root: &Section<'_>, pipeline: &str, sources: &Sources<'_>) -> Kafka {
     let kafka = root.section("kafka", &["brokers", "group", "tls", "sasl", "properties"]);
     Kafka {
-        brokers: kafka
-            .read("brokers", Value::texts)
-            .unwrap_or_else(|| vec![BROKER.to_owned()]),
-        group: kafka
-            .read("group", Value::text)
-            .unwrap_or_else(|| format!("rollcall.{pipeline}")),
+        brokers: kafka.read("brokers", Value::texts).unwrap_or_else(|| vec![BROKER.to_owned()]),
+        group: kafka.read("group", Value::text).unwrap_or_else(|| format!("rollcall.{pipeline}")),
         tls: tls(&kafka),
         sasl: sasl(&kafka, sources),
         properties: kafka
@@ -111,14 +96,7 @@ fn sasl(kafka: &Section<'_>, sources: &Sources<'_>) -> Option<Sasl> {
         }),
     };
     if password.as_ref().is_some_and(String::is_empty) {
-        sasl.mistake(
-            if sasl.has("password") {
-                "password"
-            } else {
-                "passwordFile"
-            },
-            "is empty",
-        );
+        sasl.mistake(if sasl.has("password") { "password" } else { "passwordFile" }, "is empty");
     }
     Some(Sasl {
         mechanism: mechanism.unwrap_or("PLAIN").to_owned(),
@@ -130,39 +108,22 @@ fn sasl(kafka: &Section<'_>, sources: &Sources<'_>) -> Option<Sasl> {
 fn source(root: &Section<'_>) -> Source {
     let source = root.section(
         "source",
-        &[
-            "topic",
-            "startFrom",
-            "timestampUnit",
-            "maxRecordBytes",
-            "fields",
-            "required",
-            "defaults",
-        ],
+        &["topic", "startFrom", "timestampUnit", "maxRecordBytes", "fields", "required", "defaults"],
     );
     let fields = source.section("fields", &["user", "timestamp", "version"]);
-    let field = |part, default: &str| {
-        fields
-            .read(part, Value::field_name)
-            .unwrap_or_else(|| default.to_owned())
-    };
+    let field =
+        |part, default: &str| fields.read(part, Value::field_name).unwrap_or_else(|| default.to_owned());
     let fields = Fields {
         user: field("user", "user_id"),
         timestamp: field("timestamp", "timestamp"),
         version: field("version", "app_version"),
     };
-    let required = source.read("required", Value::field_names).unwrap_or_else(|| {
-        vec![
-            fields.user.clone(),
-            fields.version.clone(),
-            "device_type".to_owned(),
-        ]
-    });
+    let required = source
+        .read("required", Value::field_names)
+        .unwrap_or_else(|| vec![fields.user.clone(), fields.version.clone(), "device_type".to_owned()]);
     let max_record_bytes = source.read("maxRecordBytes", |value| value.integer(1..=RECORD_BYTES_MAX));
     Source {
-        topic: source
-            .read("topic", Value::text)
-            .unwrap_or_else(|| SOURCE_TOPIC.to_owned()),
+        topic: source.read("topic", Value::text).unwrap_or_else(|| SOURCE_TOPIC.to_owned()),
         start_from: source
             .read("startFrom", |value| value.choice(&START_FROM))
             .unwrap_or(StartFrom::Earliest),
@@ -173,9 +134,7 @@ fn source(root: &Section<'_>) -> Source {
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(RECORD_BYTES),
         required: with_timestamp_last(required, &fields.timestamp),
-        defaults: source
-            .read("defaults", |value| texts_by_name(value, Value::text))
-            .unwrap_or_default(),
+        defaults: source.read("defaults", |value| texts_by_name(value, Value::text)).unwrap_or_default(),
         fields,
     }
 }
@@ -200,9 +159,7 @@ fn output(root: &Section<'_>) -> Output {
     };
     let fields = |key| output.read(key, Value::field_names).unwrap_or_default();
     Output {
-        topic: output
-            .read("topic", Value::text)
-            .unwrap_or_else(|| OUTPUT_TOPIC.to_owned()),
+        topic: output.read("topic", Value::text).unwrap_or_else(|| OUTPUT_TOPIC.to_owned()),
         key,
         drop: fields("drop"),
         mask: fields("mask"),
@@ -212,34 +169,21 @@ fn output(root: &Section<'_>) -> Output {
 }
 
 fn insights(root: &Section<'_>) -> Insights {
-    let insights = root.section(
-        "insights",
-        &[
-            "dimensions",
-            "unique",
-            "hashKey",
-            "timeZone",
-            "maxValues",
-            "publishEvery",
-        ],
-    );
+    let insights = root
+        .section("insights", &["dimensions", "unique", "hashKey", "timeZone", "maxValues", "publishEvery"]);
     let max_values = insights.read("maxValues", |value| value.integer(1..=VALUES_MAX));
     Insights {
         dimensions: insights
             .read("dimensions", |value| Some(dimensions(value)))
             .unwrap_or_else(default_dimensions),
-        unique: insights
-            .read("unique", Value::field_names)
-            .unwrap_or_else(|| vec!["user_id".to_owned()]),
+        unique: insights.read("unique", Value::field_names).unwrap_or_else(|| vec!["user_id".to_owned()]),
         hash_key: insights.read("hashKey", Value::text).unwrap_or_default().into(),
         time_zone: time_zone(&insights),
         max_values: max_values
             .and_then(|values| NonZeroU32::new(u32::try_from(values).ok()?))
             .unwrap_or(VALUES),
         publish_every: insights
-            .read("publishEvery", |value| {
-                value.duration(PUBLISH_EVERY_MIN..=PUBLISH_EVERY_MAX)
-            })
+            .read("publishEvery", |value| value.duration(PUBLISH_EVERY_MIN..=PUBLISH_EVERY_MAX))
             .unwrap_or(PUBLISH_EVERY),
     }
 }
@@ -250,9 +194,7 @@ fn dimensions(value: Value<'_>) -> Vec<Dimension> {
         let Some(dimension) = item.section(&["field", "fold"]) else {
             continue;
         };
-        let fold = dimension
-            .read("fold", |value| value.choice(&FOLDS))
-            .unwrap_or(Fold::None);
+        let fold = dimension.read("fold", |value| value.choice(&FOLDS)).unwrap_or(Fold::None);
         let Some(field) = dimension.require("field", Value::field_name) else {
             continue;
         };
@@ -266,10 +208,7 @@ fn dimensions(value: Value<'_>) -> Vec<Dimension> {
 }
 
 fn default_dimensions() -> Vec<Dimension> {
-    let dimension = |field: &str, fold| Dimension {
-        field: field.to_owned(),
-        fold,
-    };
+    let dimension = |field: &str, fold| Dimension { field: field.to_owned(), fold };
     vec![
         dimension("device_type", Fold::Lower),
         dimension("app_version", Fold::None),
@@ -282,10 +221,8 @@ fn time_zone(insights: &Section<'_>) -> chrono_tz::Tz {
         return chrono_tz::Tz::UTC;
     };
     name.parse().unwrap_or_else(|_| {
-        insights.mistake(
-            "timeZone",
-            format!("{name:?} is no known time zone, write for example Europe/Berlin"),
-        );
+        insights
+            .mistake("timeZone", format!("{name:?} is no known time zone, write for example Europe/Berlin"));
         chrono_tz::Tz::UTC
     })
 }
@@ -308,17 +245,8 @@ fn texts_by_name<'a>(
     Some(texts)
 }
 
-const ROOT_KEYS: &[&str] = &[
-    "revision",
-    "pipeline",
-    "kafka",
-    "redis",
-    "source",
-    "filter",
-    "output",
-    "deadLetter",
-    "insights",
-];
+const ROOT_KEYS: &[&str] =
+    &["revision", "pipeline", "kafka", "redis", "source", "filter", "output", "deadLetter", "insights"];
 
 const PIPELINE: &str = "user-login";
 const BROKER: &str = "localhost:29092";
@@ -347,22 +275,14 @@ const PUBLISH_EVERY_MIN: Duration = Duration::from_millis(100);
 
 const PUBLISH_EVERY_MAX: Duration = Duration::from_hours(24);
 
-const MECHANISMS: [(&str, &str); 3] = [
-    ("PLAIN", "PLAIN"),
-    ("SCRAM-SHA-256", "SCRAM-SHA-256"),
-    ("SCRAM-SHA-512", "SCRAM-SHA-512"),
-];
+const MECHANISMS: [(&str, &str); 3] =
+    [("PLAIN", "PLAIN"), ("SCRAM-SHA-256", "SCRAM-SHA-256"), ("SCRAM-SHA-512", "SCRAM-SHA-512")];
 
 pub(super) const START_FROM: [(&str, StartFrom); 2] =
     [("Earliest", StartFrom::Earliest), ("Latest", StartFrom::Latest)];
 
-pub(super) const TIMESTAMP_UNITS: [(&str, TimestampUnit); 2] = [
-    ("Seconds", TimestampUnit::Seconds),
-    ("Milliseconds", TimestampUnit::Milliseconds),
-];
+pub(super) const TIMESTAMP_UNITS: [(&str, TimestampUnit); 2] =
+    [("Seconds", TimestampUnit::Seconds), ("Milliseconds", TimestampUnit::Milliseconds)];
 
-pub(super) const FOLDS: [(&str, Fold); 3] = [
-    ("None", Fold::None),
-    ("Lower", Fold::Lower),
-    ("Upper", Fold::Upper),
-];
+pub(super) const FOLDS: [(&str, Fold); 3] =
+    [("None", Fold::None), ("Lower", Fold::Lower), ("Upper", Fold::Upper)];

@@ -22,10 +22,7 @@ pub(super) fn shield(text: &str) -> String {
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("${") {
         shielded.push_str(before);
-        let name = behind
-            .split_once('}')
-            .map(|(name, _)| name)
-            .filter(|name| is_name(name) || is_file(name));
+        let name = behind.split_once('}').map(|(name, _)| name).filter(|name| is_name(name) || is_file(name));
         if let Some(name) = name {
             shielded.extend(["$", OPENING, name, CLOSING]);
             rest = behind.get(name.len() + 1..).unwrap_or_default();
@@ -114,7 +111,7 @@ fn look_up(name: &str, sources: &Sources<'_>) -> Result<String, String> {
     if !is_name(name) {
         // Not repeated: it may be a piece of a password.
         return Err(
-            "\"${\" begins neither ${NAME} nor ${file:PATH} (write \"$${\" for a plain \"${\")".to_owned(),
+            "\"${\" begins neither ${NAME} nor ${file:PATH} (write \"$${\" for a plain \"${\")".to_owned()
         );
     }
     (sources.environment)(name).ok_or_else(|| format!("environment variable {name} is not set"))
@@ -122,9 +119,7 @@ fn look_up(name: &str, sources: &Sources<'_>) -> Result<String, String> {
 
 fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && text
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || character == '_')
+        && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
 fn is_file(text: &str) -> bool {
@@ -157,13 +152,7 @@ mod tests {
             Some("/key") => Ok(" s3: # cret\n".to_owned()),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         };
-        expand(
-            text,
-            &Sources {
-                environment: &environment,
-                file: &file,
-            },
-        )
+        expand(text, &Sources { environment: &environment, file: &file })
     }
 
     #[test]

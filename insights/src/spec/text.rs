@@ -66,36 +66,17 @@ impl PipelineSpec {
         let json: Value =
             serde_json::from_str(text).map_err(|source| StoredError::NotJson { revision, source })?;
         let stored = decode(&json).map_err(|source| StoredError::Unusable { revision, source })?;
-        let Self {
-            kafka,
-            redis,
-            pipeline,
-            output,
-            insights,
-            ..
-        } = self;
-        let output_key =
-            adopt(&stored.output.hash_key, &output.hash_key).ok_or(StoredError::OtherSecret {
-                revision,
-                path: "output.hashKey",
-            })?;
-        let insights_key =
-            adopt(&stored.insights.hash_key, &insights.hash_key).ok_or(StoredError::OtherSecret {
-                revision,
-                path: "insights.hashKey",
-            })?;
+        let Self { kafka, redis, pipeline, output, insights, .. } = self;
+        let output_key = adopt(&stored.output.hash_key, &output.hash_key)
+            .ok_or(StoredError::OtherSecret { revision, path: "output.hashKey" })?;
+        let insights_key = adopt(&stored.insights.hash_key, &insights.hash_key)
+            .ok_or(StoredError::OtherSecret { revision, path: "insights.hashKey" })?;
         Ok(Self {
             revision,
             pipeline: pipeline.clone(),
-            kafka: Kafka {
-                group: stored.kafka.group,
-                ..kafka.clone()
-            },
+            kafka: Kafka { group: stored.kafka.group, ..kafka.clone() },
             redis: redis.clone(),
-            output: Output {
-                hash_key: output_key,
-                ..stored.output
-            },
+            output: Output { hash_key: output_key, ..stored.output },
             insights: Insights {
                 hash_key: insights_key,
                 publish_every: insights.publish_every,
@@ -110,10 +91,7 @@ impl PipelineSpec {
 
 fn decode(json: &Value) -> Result<PipelineSpec, Errors> {
     let mistakes = Mistakes::default();
-    let nothing = Sources {
-        environment: &|_| None,
-        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-    };
+    let nothing = Sources { environment: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
     let spec = settings::decode(&from_json(json), &nothing, &mistakes);
     validate::validate(&spec, &mistakes);
     mistakes.into_result(spec)
@@ -141,11 +119,7 @@ fn fingerprint(secret: &SecretString) -> String {
 fn write_json(node: &Node, json: &mut String) {
     match &node.content {
         Content::Scalar(text, Style::Plain) => {
-            json.push_str(if Scalar::resolve(text) == Scalar::Null {
-                "null"
-            } else {
-                text
-            });
+            json.push_str(if Scalar::resolve(text) == Scalar::Null { "null" } else { text });
         }
         Content::Scalar(text, Style::Quoted | Style::Given) => json.push_str(&quote(text)),
         Content::Sequence(items) => {
@@ -179,12 +153,9 @@ fn from_json(value: &Value) -> Node {
         Value::Number(value) => Node::plain(value),
         Value::String(text) => Node::quoted(text),
         Value::Array(items) => Node::sequence(items.iter().map(from_json).collect()),
-        Value::Object(entries) => Node::mapping(
-            entries
-                .iter()
-                .map(|(key, value)| (key.as_str(), from_json(value)))
-                .collect(),
-        ),
+        Value::Object(entries) => {
+            Node::mapping(entries.iter().map(|(key, value)| (key.as_str(), from_json(value))).collect())
+        }
     }
 }
 

@@ -50,11 +50,7 @@ pub(super) fn parse(text: &str, mistakes: &Mistakes) -> Result<Node, Mistake> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refuse_characters(text)?;
     let text = &shield(text);
-    let mut builder = Builder {
-        open: Vec::new(),
-        root: None,
-        mistakes,
-    };
+    let mut builder = Builder { open: Vec::new(), root: None, mistakes };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
@@ -87,11 +83,7 @@ impl Node {
     }
 
     pub(super) fn mapping(entries: Vec<(&str, Self)>) -> Self {
-        let entry = |(key, value): (&str, Self)| Entry {
-            line: None,
-            key: key.to_owned(),
-            value,
-        };
+        let entry = |(key, value): (&str, Self)| Entry { line: None, key: key.to_owned(), value };
         Self::new(Content::Mapping(entries.into_iter().map(entry).collect()))
     }
 
@@ -119,11 +111,7 @@ impl Node {
         }
         let mut child = Self::plain(&"");
         child.put(rest, value);
-        entries.push(Entry {
-            line: None,
-            key: (*key).to_owned(),
-            value: child,
-        });
+        entries.push(Entry { line: None, key: (*key).to_owned(), value: child });
     }
 }
 
@@ -136,61 +124,30 @@ struct Builder<'a> {
 
 /// A list or mapping whose end has not come yet.
 enum Open {
-    Sequence {
-        line: usize,
-        items: Vec<Node>,
-    },
-    Mapping {
-        line: usize,
-        entries: Vec<Entry>,
-        key: Option<(usize, String)>,
-    },
+    Sequence { line: usize, items: Vec<Node> },
+    Mapping { line: usize, entries: Vec<Entry>, key: Option<(usize, String)> },
 }
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Mistake> {
         let line = span.start.line();
         match event {
-            Event::DocumentStart(_) if self.root.is_some() => Err(syntax(
-                line,
-                "a second document begins here, a configuration is one document",
-            )),
-            Event::Alias(_) => Err(syntax(
-                line,
-                "an alias (*) is not supported, write the value again",
-            )),
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err(syntax(line, "a second document begins here, a configuration is one document"))
+            }
+            Event::Alias(_) => Err(syntax(line, "an alias (*) is not supported, write the value again")),
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_extras(line, anchor, tag.is_some())?;
-                let style = if style == ScalarStyle::Plain {
-                    Style::Plain
-                } else {
-                    Style::Quoted
-                };
-                self.close(Node {
-                    line: Some(line),
-                    content: Content::Scalar(unshield(&text), style),
-                })
+                let style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
+                self.close(Node { line: Some(line), content: Content::Scalar(unshield(&text), style) })
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_extras(line, anchor, tag.is_some())?;
-                self.open(
-                    line,
-                    Open::Sequence {
-                        line,
-                        items: Vec::new(),
-                    },
-                )
+                self.open(line, Open::Sequence { line, items: Vec::new() })
             }
             Event::MappingStart(anchor, tag) => {
                 refuse_extras(line, anchor, tag.is_some())?;
-                self.open(
-                    line,
-                    Open::Mapping {
-                        line,
-                        entries: Vec::new(),
-                        key: None,
-                    },
-                )
+                self.open(line, Open::Mapping { line, entries: Vec::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let (line, content) = match self.open.pop() {
@@ -198,10 +155,7 @@ impl Builder<'_> {
                     Some(Open::Mapping { line, entries, .. }) => (line, Content::Mapping(entries)),
                     None => return Err(syntax(line, "something ends here that never began")),
                 };
-                self.close(Node {
-                    line: Some(line),
-                    content,
-                })
+                self.close(Node { line: Some(line), content })
             }
             Event::Nothing
             | Event::StreamStart
@@ -239,11 +193,7 @@ impl Builder<'_> {
                             format!("key {key:?} is repeated, it first stands at line {first}; remove one");
                         self.mistakes.line(line, what);
                     }
-                    None => entries.push(Entry {
-                        line: Some(line),
-                        key,
-                        value: node,
-                    }),
+                    None => entries.push(Entry { line: Some(line), key, value: node }),
                 },
             },
         }
@@ -253,16 +203,10 @@ impl Builder<'_> {
 
 fn refuse_extras(line: usize, anchor: usize, has_tag: bool) -> Result<(), Mistake> {
     if anchor != 0 {
-        return Err(syntax(
-            line,
-            "an anchor (&) is not supported, write the value where it is needed",
-        ));
+        return Err(syntax(line, "an anchor (&) is not supported, write the value where it is needed"));
     }
     if has_tag {
-        return Err(syntax(
-            line,
-            "a tag (!) is not supported, quote a value to make it text",
-        ));
+        return Err(syntax(line, "a tag (!) is not supported, quote a value to make it text"));
     }
     Ok(())
 }
@@ -275,10 +219,7 @@ fn refuse_characters(text: &str) -> Result<(), Mistake> {
             '\n' => line += 1,
             '\t' | '\r' => {}
             _ if character < ' ' || is_shield(character) => {
-                let what = format!(
-                    "character U+{:04X} is not allowed, remove it",
-                    u32::from(character)
-                );
+                let what = format!("character U+{:04X} is not allowed, remove it", u32::from(character));
                 return Err(syntax(line, &what));
             }
             _ => {}
@@ -288,10 +229,7 @@ fn refuse_characters(text: &str) -> Result<(), Mistake> {
 }
 
 fn syntax(line: usize, what: &str) -> Mistake {
-    Mistake::Line {
-        line,
-        what: what.to_owned(),
-    }
+    Mistake::Line { line, what: what.to_owned() }
 }
 
 /// Far more than any configuration needs, and far less than a stack holds.
@@ -308,25 +246,14 @@ mod tests {
     #[test]
     fn an_empty_text_is_an_empty_mapping() {
         for text in ["", "\n", "# nothing\n", "\u{feff}"] {
-            assert_eq!(
-                parse(text, &Mistakes::default()),
-                Ok(Node::mapping(Vec::new())),
-                "{text:?}"
-            );
+            assert_eq!(parse(text, &Mistakes::default()), Ok(Node::mapping(Vec::new())), "{text:?}");
         }
         assert!(parse("---\n", &Mistakes::default()).unwrap().is_null());
     }
 
     #[test]
     fn a_syntax_error_comes_with_its_line() {
-        for text in [
-            "a: 1\nb: [1\n",
-            "a: 1\n b: 2\n",
-            "a: \"x\n",
-            "a: 1\n\tb: 2\n",
-            "a: b: c\n",
-            "]",
-        ] {
+        for text in ["a: 1\nb: [1\n", "a: 1\n b: 2\n", "a: \"x\n", "a: 1\n\tb: 2\n", "a: b: c\n", "]"] {
             assert!(refusal(text).starts_with("line "), "{text:?}: {}", refusal(text));
         }
         assert!(refusal("a: 1\nb: 2\nc: d: e\n").starts_with("line 3: "));
@@ -361,17 +288,9 @@ mod tests {
         for text in ["", "a:\n", "a: {}\n", "a: {b: 1}\n"] {
             let mut root = parse(text, &Mistakes::default()).unwrap();
             root.put(&["a", "b"], Node::given("x"));
-            let Content::Mapping(entries) = &root.content else {
-                panic!("{root:?}")
-            };
-            let Content::Mapping(inner) = &entries[0].value.content else {
-                panic!("{root:?}")
-            };
-            assert_eq!(
-                inner[0].value.content,
-                Content::Scalar("x".to_owned(), Style::Given),
-                "{text:?}"
-            );
+            let Content::Mapping(entries) = &root.content else { panic!("{root:?}") };
+            let Content::Mapping(inner) = &entries[0].value.content else { panic!("{root:?}") };
+            assert_eq!(inner[0].value.content, Content::Scalar("x".to_owned(), Style::Given), "{text:?}");
         }
     }
 }

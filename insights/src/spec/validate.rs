@@ -51,10 +51,9 @@ fn kafka(kafka: &Kafka, mistakes: &Mistakes) {
     if let Some(tls) = &kafka.tls {
         match (&tls.certificate, &tls.key) {
             (Some(_), None) => mistakes.setting("kafka.tls.key", "is missing, the certificate needs its key"),
-            (None, Some(_)) => mistakes.setting(
-                "kafka.tls.certificate",
-                "is missing, the key needs its certificate",
-            ),
+            (None, Some(_)) => {
+                mistakes.setting("kafka.tls.certificate", "is missing, the key needs its certificate");
+            }
             _ => {}
         }
     }
@@ -84,11 +83,7 @@ fn topics(spec: &PipelineSpec, mistakes: &Mistakes) {
             mistakes.setting(path, format!("{topic:?} {what}"));
             continue;
         }
-        if let Some((other, _)) = topics
-            .into_iter()
-            .take(index)
-            .find(|(_, earlier)| *earlier == topic)
-        {
+        if let Some((other, _)) = topics.into_iter().take(index).find(|(_, earlier)| *earlier == topic) {
             mistakes.setting(path, format!("{topic:?} is {other} already, name another topic"));
         }
     }
@@ -99,10 +94,7 @@ fn source(source: &Source, mistakes: &Mistakes) {
     for (part, field) in [("user", &fields.user), ("version", &fields.version)] {
         if *field == fields.timestamp {
             let path = join("source.fields", part);
-            mistakes.setting(
-                path,
-                format!("{field:?} is the timestamp already, name another field"),
-            );
+            mistakes.setting(path, format!("{field:?} is the timestamp already, name another field"));
         }
     }
     for (name, value) in &source.defaults {
@@ -110,10 +102,7 @@ fn source(source: &Source, mistakes: &Mistakes) {
         if name.is_empty() {
             mistakes.setting(path, EMPTY_FIELD);
         } else if value.is_empty() || value.len() > DEFAULT_BYTES_MAX {
-            mistakes.setting(
-                path,
-                format!("is {} bytes long, not 1 to {DEFAULT_BYTES_MAX}", value.len()),
-            );
+            mistakes.setting(path, format!("is {} bytes long, not 1 to {DEFAULT_BYTES_MAX}", value.len()));
         } else if value.starts_with('~') {
             mistakes.setting(path, "begins with \"~\", which marks Rollcall's own values");
         }
@@ -121,11 +110,7 @@ fn source(source: &Source, mistakes: &Mistakes) {
 }
 
 fn output(output: &Output, mistakes: &Mistakes) {
-    let lists = [
-        ("output.drop", &output.drop),
-        ("output.mask", &output.mask),
-        ("output.hash", &output.hash),
-    ];
+    let lists = [("output.drop", &output.drop), ("output.mask", &output.mask), ("output.hash", &output.hash)];
     for (index, (path, fields)) in lists.into_iter().enumerate() {
         for (other, earlier) in lists.into_iter().take(index) {
             for field in fields.iter().filter(|field| earlier.contains(field)) {
@@ -147,26 +132,14 @@ fn timestamp(spec: &PipelineSpec, mistakes: &Mistakes) {
     let insights = &spec.insights;
     let parts = [
         ("source.defaults", spec.source.defaults.contains_key(timestamp)),
-        (
-            "output.key",
-            matches!(&spec.output.key, OutputKey::Field(field) if field == timestamp),
-        ),
+        ("output.key", matches!(&spec.output.key, OutputKey::Field(field) if field == timestamp)),
         ("output.mask", spec.output.mask.contains(timestamp)),
         ("output.hash", spec.output.hash.contains(timestamp)),
-        (
-            "insights.dimensions",
-            insights
-                .dimensions
-                .iter()
-                .any(|dimension| dimension.field == *timestamp),
-        ),
+        ("insights.dimensions", insights.dimensions.iter().any(|dimension| dimension.field == *timestamp)),
         ("insights.unique", insights.unique.contains(timestamp)),
     ];
     for (path, _) in parts.into_iter().filter(|(_, names_it)| *names_it) {
-        mistakes.setting(
-            path,
-            format!("{timestamp:?} is the timestamp, which cannot be used here"),
-        );
+        mistakes.setting(path, format!("{timestamp:?} is the timestamp, which cannot be used here"));
     }
 }
 

@@ -15,10 +15,8 @@ use super::tree::{Content, Entry, Node, Style};
 impl PipelineSpec {
     /// All effective settings as a configuration file, with `***` for each secret.
     pub fn to_yaml(&self) -> String {
-        let mut entries = vec![
-            ("revision", Node::plain(&self.revision)),
-            ("pipeline", Node::quoted(&self.pipeline)),
-        ];
+        let mut entries =
+            vec![("revision", Node::plain(&self.revision)), ("pipeline", Node::quoted(&self.pipeline))];
         entries.extend(encode::connections(self, redacted_url(&self.redis.url)));
         entries.extend(encode::settings(self, &redacted));
         let mut root = Node::mapping(entries);
@@ -32,11 +30,7 @@ impl PipelineSpec {
 }
 
 fn redacted(secret: &SecretString) -> String {
-    if secret.expose_secret().is_empty() {
-        String::new()
-    } else {
-        encode::REDACTED.to_owned()
-    }
+    if secret.expose_secret().is_empty() { String::new() } else { encode::REDACTED.to_owned() }
 }
 
 fn redacted_url(url: &SecretString) -> String {
@@ -54,13 +48,7 @@ fn write_block(entries: &[Entry], depth: usize, yaml: &mut String) {
                 write_block(inner, depth + 1, yaml);
             }
             Content::Sequence(items)
-                if matches!(
-                    items.first(),
-                    Some(Node {
-                        content: Content::Mapping(_),
-                        ..
-                    })
-                ) =>
+                if matches!(items.first(), Some(Node { content: Content::Mapping(_), .. })) =>
             {
                 yaml.push('\n');
                 for item in items {
@@ -96,9 +84,5 @@ fn scalar(text: &str, style: Style) -> String {
         && !text.ends_with(':')
         && text.bytes().all(is_safe)
         && Scalar::resolve(text) == Scalar::Text;
-    if is_bare || style == Style::Plain {
-        text.to_owned()
-    } else {
-        quote(text)
-    }
+    if is_bare || style == Style::Plain { text.to_owned() } else { quote(text) }
 }

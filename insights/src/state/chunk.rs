@@ -34,9 +34,7 @@ impl TableHead {
         let id = reader.text()?.to_owned();
         let other = Counts::read(reader)?;
         let bits = reader.number_below(CHUNKS_MAX.trailing_zeros() as usize + 1)?;
-        let chunks = (0..1_usize << bits)
-            .map(|_| reader.version())
-            .collect::<Result<_, _>>()?;
+        let chunks = (0..1_usize << bits).map(|_| reader.version()).collect::<Result<_, _>>()?;
         Ok(Self { id, other, chunks })
     }
 
@@ -56,11 +54,7 @@ impl TableHead {
 
     /// The parts that are stored.
     pub(crate) fn part_names(&self) -> impl Iterator<Item = PartName> {
-        let stored = self
-            .chunks
-            .iter()
-            .enumerate()
-            .filter(|(_, version)| version.is_some());
+        let stored = self.chunks.iter().enumerate().filter(|(_, version)| version.is_some());
         stored.map(|(index, _)| table_part(&self.id, index))
     }
 }
@@ -82,18 +76,10 @@ pub(crate) fn find_part<'a>(
     expected: u64,
     parts: &'a Parts,
 ) -> Result<Reader<'a>, Error> {
-    let bytes = parts.get(name).ok_or_else(|| Error::Missing {
-        scope,
-        part: name.to_owned(),
-    })?;
+    let bytes = parts.get(name).ok_or_else(|| Error::Missing { scope, part: name.to_owned() })?;
     let (reader, found) = Reader::open(bytes).map_err(codec::in_part(scope, name))?;
     if found != expected {
-        return Err(Error::OtherVersion {
-            scope,
-            part: name.to_owned(),
-            expected,
-            found,
-        });
+        return Err(Error::OtherVersion { scope, part: name.to_owned(), expected, found });
     }
     Ok(reader)
 }
@@ -163,10 +149,7 @@ pub(super) fn encode_registers(version: u64, registers: &[u8]) -> Vec<u8> {
     }
     dense.push(DENSE);
     for group in registers.chunks(4) {
-        let bits = group
-            .iter()
-            .rev()
-            .fold(0_u32, |bits, register| bits << 6 | u32::from(*register));
+        let bits = group.iter().rev().fold(0_u32, |bits, register| bits << 6 | u32::from(*register));
         dense.extend(bits.to_le_bytes().iter().take(3));
     }
     dense
@@ -186,10 +169,7 @@ pub(super) fn read_registers(mut reader: Reader<'_>, registers: &mut [u8]) -> Re
         DENSE => {
             for group in registers.chunks_mut(4) {
                 let bytes = reader.bytes(3)?;
-                let mut bits = bytes
-                    .iter()
-                    .rev()
-                    .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+                let mut bits = bytes.iter().rev().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
                 for register in group {
                     *register = read_register((bits & 0x3f) as u8)?;
                     bits >>= 6;
@@ -202,11 +182,7 @@ pub(super) fn read_registers(mut reader: Reader<'_>, registers: &mut [u8]) -> Re
 }
 
 fn read_register(value: u8) -> Result<u8, Malformed> {
-    if value > REGISTER_MAX {
-        Err(Malformed::OutOfRange)
-    } else {
-        Ok(value)
-    }
+    if value > REGISTER_MAX { Err(Malformed::OutOfRange) } else { Ok(value) }
 }
 
 const SPARSE: u8 = 0;

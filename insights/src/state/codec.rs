@@ -75,10 +75,7 @@ impl<'a> Reader<'a> {
 
     /// The next number, when it is below `limit`.
     pub(crate) fn number_below(&mut self, limit: usize) -> Result<usize, Malformed> {
-        usize::try_from(self.number()?)
-            .ok()
-            .filter(|number| *number < limit)
-            .ok_or(Malformed::OutOfRange)
+        usize::try_from(self.number()?).ok().filter(|number| *number < limit).ok_or(Malformed::OutOfRange)
     }
 
     /// The next signed number.
@@ -112,11 +109,7 @@ impl<'a> Reader<'a> {
 
     /// Makes sure that all was read.
     pub(crate) fn close(self) -> Result<(), Malformed> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed::TrailingBytes)
-        }
+        if self.is_empty() { Ok(()) } else { Err(Malformed::TrailingBytes) }
     }
 }
 
@@ -159,11 +152,7 @@ pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
 
 /// Turns what is wrong with a part into an error that names the part.
 pub(crate) fn in_part(scope: Scope, part: &str) -> impl Fn(Malformed) -> Error {
-    move |source| Error::Malformed {
-        scope,
-        part: PartName::from(part),
-        source,
-    }
+    move |source| Error::Malformed { scope, part: PartName::from(part), source }
 }
 
 const FORMAT: u8 = 1;

@@ -17,10 +17,7 @@ pub struct Counts {
 impl Counts {
     /// One login.
     pub fn one(processed: bool) -> Self {
-        Self {
-            logins: 1,
-            processed: u64::from(processed),
-        }
+        Self { logins: 1, processed: u64::from(processed) }
     }
 
     /// Counts one more login. What is counted began below [`COUNT_MAX`], so it cannot wrap around.
@@ -53,10 +50,7 @@ impl Counts {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let counts = Self {
-            logins: reader.number()?,
-            processed: reader.number()?,
-        };
+        let counts = Self { logins: reader.number()?, processed: reader.number()? };
         if counts.logins > COUNT_MAX || counts.processed > counts.logins {
             return Err(Malformed::OutOfRange);
         }

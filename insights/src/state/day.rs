@@ -33,11 +33,7 @@ pub(crate) struct DaySummary {
 impl DayState {
     /// A day without logins.
     pub(super) fn new(layout: &Layout) -> Self {
-        let tables = layout
-            .dimensions
-            .iter()
-            .map(|dimension| Table::new(&dimension.id))
-            .collect();
+        let tables = layout.dimensions.iter().map(|dimension| Table::new(&dimension.id)).collect();
         Self {
             totals: Counts::default(),
             quarters: [Counts::default(); QUARTERS_PER_DAY],
@@ -49,21 +45,9 @@ impl DayState {
     /// Reads a stored day. Tables that the layout does not have stay in it until it is aligned.
     pub(super) fn load(day: Day, version: u64, parts: &Parts) -> Result<Self, Error> {
         let scope = Scope::Day(day);
-        let DaySummary {
-            totals,
-            quarters,
-            tables,
-        } = DaySummary::load(day, version, parts)?;
-        let tables = tables
-            .iter()
-            .map(|head| Table::load(head, scope, parts))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            totals,
-            quarters,
-            tables,
-            dirty: false,
-        })
+        let DaySummary { totals, quarters, tables } = DaySummary::load(day, version, parts)?;
+        let tables = tables.iter().map(|head| Table::load(head, scope, parts)).collect::<Result<_, _>>()?;
+        Ok(Self { totals, quarters, tables, dirty: false })
     }
 
     /// Adds the changed parts, the summary last, and is clean then.
@@ -73,14 +57,8 @@ impl DayState {
             table.take_changes(scope, version, changes);
         }
         let tables = self.tables.iter().map(Table::head).collect();
-        let summary = DaySummary {
-            totals: self.totals,
-            quarters: self.quarters,
-            tables,
-        };
-        changes
-            .puts
-            .push((scope, PartName::from(SUMMARY), summary.encode(version)));
+        let summary = DaySummary { totals: self.totals, quarters: self.quarters, tables };
+        changes.puts.push((scope, PartName::from(SUMMARY), summary.encode(version)));
         self.dirty = false;
     }
 }
@@ -93,11 +71,7 @@ impl DaySummary {
         let read = |reader: &mut Reader<'_>| {
             let totals = Counts::read(reader)?;
             let quarters = read_quarters(reader)?;
-            Ok(Self {
-                totals,
-                quarters,
-                tables: TableHead::read_all(reader)?,
-            })
+            Ok(Self { totals, quarters, tables: TableHead::read_all(reader)? })
         };
         let summary = read(&mut reader).map_err(codec::in_part(scope, SUMMARY))?;
         reader.close().map_err(codec::in_part(scope, SUMMARY))?;
@@ -115,10 +89,7 @@ impl DaySummary {
 
 /// Writes the quarter hours that have logins.
 pub(crate) fn put_quarters(quarters: &Quarters, bytes: &mut Vec<u8>) {
-    let filled = quarters
-        .iter()
-        .enumerate()
-        .filter(|(_, counts)| !counts.is_zero());
+    let filled = quarters.iter().enumerate().filter(|(_, counts)| !counts.is_zero());
     codec::put_length(bytes, filled.clone().count());
     let mut next = 0;
     for (index, counts) in filled {

@@ -28,22 +28,12 @@ pub(crate) struct Sketch {
 impl DistinctState {
     /// A day without values.
     pub(super) fn new(layout: &Layout) -> Self {
-        Self {
-            sketches: layout
-                .unique
-                .iter()
-                .map(|unique| Sketch::new(&unique.id))
-                .collect(),
-            dirty: true,
-        }
+        Self { sketches: layout.unique.iter().map(|unique| Sketch::new(&unique.id)).collect(), dirty: true }
     }
 
     /// Reads stored sketches. Those that the layout does not have stay in it until it is aligned.
     pub(super) fn load(day: Day, version: u64, parts: &Parts) -> Result<Self, Error> {
-        Ok(Self {
-            sketches: load_sketches(day, version, parts)?,
-            dirty: false,
-        })
+        Ok(Self { sketches: load_sketches(day, version, parts)?, dirty: false })
     }
 
     /// Adds the hash of a value to a sketch.
@@ -70,10 +60,7 @@ impl DistinctState {
         codec::put_length(&mut summary, self.sketches.len());
         for sketch in &self.sketches {
             codec::put_text(&mut summary, &sketch.id);
-            sketch
-                .stored
-                .iter()
-                .for_each(|stored| codec::put_version(&mut summary, *stored));
+            sketch.stored.iter().for_each(|stored| codec::put_version(&mut summary, *stored));
         }
         changes.puts.push((scope, PartName::from(SUMMARY), summary));
         self.dirty = false;
@@ -93,11 +80,7 @@ impl Sketch {
 
     /// The parts that are stored.
     pub(super) fn part_names(&self) -> impl Iterator<Item = PartName> {
-        let stored = self
-            .stored
-            .iter()
-            .enumerate()
-            .filter(|(_, version)| version.is_some());
+        let stored = self.stored.iter().enumerate().filter(|(_, version)| version.is_some());
         stored.map(|(index, _)| sketch_part(&self.id, index))
     }
 

@@ -52,28 +52,14 @@ impl StoredDays {
 impl<T> KeptDays<T> {
     /// No days yet.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            entries: Vec::new(),
-            last: 0,
-            limit,
-            let_go: false,
-            dropped: Vec::new(),
-        }
+        Self { entries: Vec::new(), last: 0, limit, let_go: false, dropped: Vec::new() }
     }
 
     /// Days of which only the versions are known.
     pub(super) fn restore(limit: usize, stored: &StoredDays) -> Self {
         let entries = stored.versions.iter();
-        let entries = entries.map(|(day, version)| Entry {
-            day: *day,
-            stored: Some(*version),
-            loaded: None,
-        });
-        Self {
-            entries: entries.collect(),
-            let_go: stored.let_go,
-            ..Self::new(limit)
-        }
+        let entries = entries.map(|(day, version)| Entry { day: *day, stored: Some(*version), loaded: None });
+        Self { entries: entries.collect(), let_go: stored.let_go, ..Self::new(limit) }
     }
 
     /// The day, made when it is new and letting the oldest go when there are too many; none when it is too old to be
@@ -86,10 +72,7 @@ impl<T> KeptDays<T> {
             };
             self.last = index;
         }
-        let loaded = self
-            .entries
-            .get_mut(self.last)
-            .and_then(|entry| entry.loaded.as_deref_mut());
+        let loaded = self.entries.get_mut(self.last).and_then(|entry| entry.loaded.as_deref_mut());
         loaded.map(Some).ok_or(NotLoaded)
     }
 
@@ -136,14 +119,8 @@ impl<T> KeptDays<T> {
 
     /// What the manifest says, after a flush.
     pub(super) fn stored(&self) -> StoredDays {
-        let versions = self
-            .entries
-            .iter()
-            .filter_map(|entry| Some((entry.day, entry.stored?)));
-        StoredDays {
-            let_go: self.let_go,
-            versions: versions.collect(),
-        }
+        let versions = self.entries.iter().filter_map(|entry| Some((entry.day, entry.stored?)));
+        StoredDays { let_go: self.let_go, versions: versions.collect() }
     }
 
     fn find(&self, day: Day) -> Result<usize, usize> {
@@ -163,14 +140,7 @@ impl<T> KeptDays<T> {
                 self.dropped.push(oldest.day);
             }
         }
-        self.entries.insert(
-            place,
-            Entry {
-                day,
-                stored: None,
-                loaded: Some(Box::new(make())),
-            },
-        );
+        self.entries.insert(place, Entry { day, stored: None, loaded: Some(Box::new(make())) });
         Some(place)
     }
 }

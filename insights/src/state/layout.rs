@@ -59,12 +59,7 @@ impl Revision {
     pub fn of(spec: &PipelineSpec) -> Self {
         Self {
             revision: spec.revision,
-            dimensions: spec
-                .insights
-                .dimensions
-                .iter()
-                .map(|dimension| dimension.field.clone())
-                .collect(),
+            dimensions: spec.insights.dimensions.iter().map(|dimension| dimension.field.clone()).collect(),
             unique: spec.insights.unique.clone(),
             key_fingerprint: key_fingerprint(spec),
         }
@@ -78,25 +73,16 @@ impl Layout {
         let now = Revision::of(spec);
         let since = |counts: &dyn Fn(&Revision) -> bool| {
             let before = history.iter().rev().filter(|past| past.revision < now.revision);
-            before
-                .take_while(|past| counts(past))
-                .last()
-                .map_or(now.revision, |past| past.revision)
+            before.take_while(|past| counts(past)).last().map_or(now.revision, |past| past.revision)
         };
         let dimension = |field: &String| {
             let revision = since(&|past| past.dimensions.contains(field));
-            DimensionLayout {
-                field: field.clone(),
-                id: format!("{field}@{revision}"),
-            }
+            DimensionLayout { field: field.clone(), id: format!("{field}@{revision}") }
         };
         let unique = |field: &String| {
             let fingerprint = &now.key_fingerprint;
             let revision = since(&|past| past.unique.contains(field) && past.key_fingerprint == *fingerprint);
-            UniqueLayout {
-                field: field.clone(),
-                id: format!("{field}@{revision}-{fingerprint}"),
-            }
+            UniqueLayout { field: field.clone(), id: format!("{field}@{revision}-{fingerprint}") }
         };
         Self {
             dimensions: now.dimensions.iter().map(dimension).collect(),
@@ -110,14 +96,9 @@ impl Layout {
 
 /// Tells keys of distinct values apart, without telling the key: 8 hex digits.
 pub fn key_fingerprint(spec: &PipelineSpec) -> String {
-    let digest = Sha256::new()
-        .chain_update("rollcall unique fingerprint")
-        .chain_update(hash_key(spec))
-        .finalize();
-    digest
-        .iter()
-        .take(4)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    let digest =
+        Sha256::new().chain_update("rollcall unique fingerprint").chain_update(hash_key(spec)).finalize();
+    digest.iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The field of a table's or sketch's id.
@@ -127,23 +108,14 @@ pub(crate) fn field_of(id: &str) -> &str {
 
 /// The field and the key's fingerprint of a sketch's id.
 pub(crate) fn field_and_fingerprint_of(id: &str) -> (&str, &str) {
-    (
-        field_of(id),
-        id.rsplit_once('-').map_or("", |(_, fingerprint)| fingerprint),
-    )
+    (field_of(id), id.rsplit_once('-').map_or("", |(_, fingerprint)| fingerprint))
 }
 
 fn hash_key(spec: &PipelineSpec) -> [u8; 16] {
     let secret = spec.insights.hash_key.expose_secret();
     let material = if secret.is_empty() { &spec.pipeline } else { secret };
-    let digest = Sha256::new()
-        .chain_update("rollcall unique")
-        .chain_update(material)
-        .finalize();
-    digest
-        .first_chunk()
-        .copied()
-        .expect("a SHA-256 digest has 32 bytes")
+    let digest = Sha256::new().chain_update("rollcall unique").chain_update(material).finalize();
+    digest.first_chunk().copied().expect("a SHA-256 digest has 32 bytes")
 }
 
 #[cfg(test)]
@@ -167,11 +139,7 @@ mod tests {
             past(4, &[]),
         ];
         let layout = Layout::new(&spec, &history);
-        let ids: Vec<&str> = layout
-            .dimensions
-            .iter()
-            .map(|dimension| dimension.id.as_str())
-            .collect();
+        let ids: Vec<&str> = layout.dimensions.iter().map(|dimension| dimension.id.as_str()).collect();
         assert_eq!(ids, ["device@1", "locale@3"]);
     }
 
@@ -180,24 +148,11 @@ mod tests {
         let mut spec = spec(&[], &["user"]);
         spec.revision = 3;
         let now = Revision::of(&spec);
-        let other_key = Revision {
-            revision: 2,
-            key_fingerprint: "00000000".into(),
-            ..now.clone()
-        };
-        let history = [
-            Revision {
-                revision: 1,
-                ..now.clone()
-            },
-            other_key,
-        ];
+        let other_key = Revision { revision: 2, key_fingerprint: "00000000".into(), ..now.clone() };
+        let history = [Revision { revision: 1, ..now.clone() }, other_key];
         let id = Layout::new(&spec, &history).unique[0].id.clone();
         assert_eq!(id, format!("user@3-{}", now.key_fingerprint));
-        assert_eq!(
-            field_and_fingerprint_of(&id),
-            ("user", now.key_fingerprint.as_str())
-        );
+        assert_eq!(field_and_fingerprint_of(&id), ("user", now.key_fingerprint.as_str()));
         let before = Layout::new(&spec, &[]).hash_key;
         spec.insights.hash_key = "secret".into();
         assert_ne!(Layout::new(&spec, &[]).hash_key, before);

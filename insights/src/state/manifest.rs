@@ -22,15 +22,23 @@ pub(crate) struct Manifest {
     pub(crate) distinct: StoredDays,
 }
 
+/// The scopes that a stored state consists of; only the all-time one where its manifest cannot be read.
+pub fn scopes_of(manifest: &[u8]) -> Vec<Scope> {
+    let mut scopes = vec![Scope::AllTime];
+    if let Ok(manifest) = Manifest::decode(manifest) {
+        scopes.extend(manifest.days.versions.iter().map(|(day, _)| Scope::Day(*day)));
+        scopes.extend(manifest.distinct.versions.iter().map(|(day, _)| Scope::Distinct(*day)));
+    }
+    scopes
+}
+
 impl Manifest {
     /// Writes it.
     pub(crate) fn encode(&self, version: u64) -> Vec<u8> {
         let mut bytes = codec::begin(version);
         self.totals.put(&mut bytes);
         codec::put_length(&mut bytes, self.dead_letters.len());
-        self.dead_letters
-            .iter()
-            .for_each(|count| codec::put_number(&mut bytes, *count));
+        self.dead_letters.iter().for_each(|count| codec::put_number(&mut bytes, *count));
         TableHead::put_all(&self.tables, &mut bytes);
         put_days(&self.days, &mut bytes);
         put_days(&self.distinct, &mut bytes);
@@ -54,13 +62,7 @@ impl Manifest {
         let days = read_days(&mut reader)?;
         let distinct = read_days(&mut reader)?;
         reader.close()?;
-        Ok(Self {
-            totals,
-            dead_letters,
-            tables,
-            days,
-            distinct,
-        })
+        Ok(Self { totals, dead_letters, tables, days, distinct })
     }
 }
 
@@ -114,11 +116,7 @@ mod tests {
                 .map(|day| (Day(20_000 + day), 900_000_000 + u64::from(day.unsigned_abs())))
                 .collect(),
         };
-        let manifest = Manifest {
-            days: days(400),
-            distinct: days(40),
-            ..Manifest::default()
-        };
+        let manifest = Manifest { days: days(400), distinct: days(40), ..Manifest::default() };
         let bytes = manifest.encode(1);
         assert!(bytes.len() < 3100, "{}", bytes.len());
         assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);

@@ -47,6 +47,7 @@ pub(crate) use self::distinct::load_sketches;
 pub use self::layout::{DimensionLayout, Layout, Revision, UniqueLayout, key_fingerprint};
 pub(crate) use self::layout::{field_and_fingerprint_of, field_of};
 pub(crate) use self::manifest::Manifest;
+pub use self::manifest::scopes_of;
 pub use self::part::{Changes, PartName, SUMMARY, Scope, Wanted, WantedParts};
 pub use self::sketch::{Estimate, Registers};
 pub use self::table::{OTHER, UNKNOWN};
@@ -94,22 +95,6 @@ pub enum Error {
     },
 }
 
-/// The scopes that a stored state consists of; only the all-time one where the manifest cannot be read.
-pub fn scopes_of(manifest: &[u8]) -> Vec<Scope> {
-    let mut scopes = vec![Scope::AllTime];
-    if let Ok(manifest) = Manifest::decode(manifest) {
-        scopes.extend(manifest.days.versions.iter().map(|(day, _)| Scope::Day(*day)));
-        scopes.extend(
-            manifest
-                .distinct
-                .versions
-                .iter()
-                .map(|(day, _)| Scope::Distinct(*day)),
-        );
-    }
-    scopes
-}
-
 /// Everything that is counted of one partition. The same records in the same order give the same state, however they
 /// were cut into batches and flushes, and whichever days happened to be in memory.
 #[derive(Debug)]
@@ -134,11 +119,7 @@ impl PartitionState {
             zone: ZoneDays::new(layout.time_zone),
             totals: Counts::default(),
             dead_letters: [0; Reason::ALL.len()],
-            tables: layout
-                .dimensions
-                .iter()
-                .map(|dimension| Table::new(&dimension.id))
-                .collect(),
+            tables: layout.dimensions.iter().map(|dimension| Table::new(&dimension.id)).collect(),
             days: KeptDays::new(DAYS_MAX),
             distinct: KeptDays::new(DISTINCT_DAYS_MAX),
             orphans: BTreeSet::new(),
@@ -208,9 +189,7 @@ impl PartitionState {
         let counts = Counts::one(login.processed);
         let utc_day = Day::of_utc(login.time_ms);
         let day = self.days.enter(utc_day, || DayState::new(layout));
-        let mut day = day.map_err(|NotLoaded| Error::NotLoaded {
-            scope: Scope::Day(utc_day),
-        })?;
+        let mut day = day.map_err(|NotLoaded| Error::NotLoaded { scope: Scope::Day(utc_day) })?;
         if let Some(day) = &mut day {
             day.totals.count(counts);
             if let Some(quarter) = day.quarters.get_mut(quarter_of_utc(login.time_ms)) {
@@ -242,9 +221,9 @@ impl PartitionState {
         }
         let zone_day = self.zone.day(login.time_ms, utc_day);
         let distinct = self.distinct.enter(zone_day, || DistinctState::new(layout));
-        if let Some(distinct) = distinct.map_err(|NotLoaded| Error::NotLoaded {
-            scope: Scope::Distinct(zone_day),
-        })? {
+        if let Some(distinct) =
+            distinct.map_err(|NotLoaded| Error::NotLoaded { scope: Scope::Distinct(zone_day) })?
+        {
             for (index, value) in login.unique.iter().enumerate() {
                 if let Some(value) = value {
                     distinct.add(index, self.hasher.hash(value.as_bytes()));
@@ -295,12 +274,8 @@ impl PartitionState {
                 entry.stored = Some(version);
             }
         }
-        let written = |part: &(Scope, PartName)| {
-            changes
-                .puts
-                .iter()
-                .any(|put| (put.0, &put.1) == (part.0, &part.1))
-        };
+        let written =
+            |part: &(Scope, PartName)| changes.puts.iter().any(|put| (put.0, &put.1) == (part.0, &part.1));
         let gone = |part: &(Scope, PartName)| !changes.drops.contains(&part.0) && !written(part);
         changes.deletes.extend(orphans.into_iter().filter(gone));
         let manifest = Manifest {
@@ -362,9 +337,7 @@ fn align_tables(
         let found = before.iter().position(|table| table.id() == id);
         tables.push(found.map_or_else(|| Table::new(id), |index| before.swap_remove(index)));
     }
-    let gone = before
-        .iter()
-        .flat_map(|table| table.head().part_names().collect::<Vec<_>>());
+    let gone = before.iter().flat_map(|table| table.head().part_names().collect::<Vec<_>>());
     orphans.extend(gone.map(|name| (scope, name)));
     true
 }
@@ -376,18 +349,13 @@ fn align_distinct(
     orphans: &mut BTreeSet<(Scope, PartName)>,
 ) {
     let ids = layout.unique.iter().map(|unique| unique.id.as_str());
-    if ids
-        .clone()
-        .eq(state.sketches.iter().map(|sketch| sketch.id.as_str()))
-    {
+    if ids.clone().eq(state.sketches.iter().map(|sketch| sketch.id.as_str())) {
         return;
     }
     let mut before = std::mem::take(&mut state.sketches);
     for id in ids {
         let found = before.iter().position(|sketch| sketch.id == id);
-        state
-            .sketches
-            .push(found.map_or_else(|| Sketch::new(id), |index| before.swap_remove(index)));
+        state.sketches.push(found.map_or_else(|| Sketch::new(id), |index| before.swap_remove(index)));
     }
     let gone = before.iter().flat_map(Sketch::part_names);
     orphans.extend(gone.map(|name| (Scope::Distinct(day), name)));

@@ -31,10 +31,7 @@ impl Registers {
     pub(super) fn add(&mut self, hash: u64) -> Option<usize> {
         let index = (hash >> (u64::BITS - PRECISION)) as usize;
         // The bit set below the remaining ones ends the run there.
-        let rank = ((hash << PRECISION) | (1 << (PRECISION - 1)))
-            .leading_zeros()
-            .to_le_bytes()[0]
-            + 1;
+        let rank = ((hash << PRECISION) | (1 << (PRECISION - 1))).leading_zeros().to_le_bytes()[0] + 1;
         let register = self.0.get_mut(index)?;
         if *register >= rank {
             return None;
@@ -82,10 +79,7 @@ impl Registers {
         z += m * sigma(f64::from(zeros) / m);
         let value = m * m / (2.0 * LN_2 * z);
         let load = value / m;
-        let deviation = (m * (load.exp() - load - 1.0))
-            .max(0.0)
-            .sqrt()
-            .min(1.04 / m.sqrt() * value);
+        let deviation = (m * (load.exp() - load - 1.0)).max(0.0).sqrt().min(1.04 / m.sqrt() * value);
         let raised = f64::from(REGISTERS - zeros);
         let value = value.max(raised);
         Estimate {
@@ -207,14 +201,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_range_are_no_trap() {
-        assert_eq!(
-            Registers::default().estimate(),
-            Estimate {
-                value: 0,
-                low: 0,
-                high: 0
-            }
-        );
+        assert_eq!(Registers::default().estimate(), Estimate { value: 0, low: 0, high: 0 });
         let mut registers = Registers::default();
         assert_eq!(u32::from(REGISTER_MAX), u64::BITS - PRECISION + 1);
         assert_eq!(registers.add(0), Some(0));

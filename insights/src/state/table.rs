@@ -59,12 +59,7 @@ pub(super) fn chunk_of(hash: u64, chunks: usize) -> usize {
 impl Table {
     /// An empty table.
     pub(super) fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            rows: HashTable::new(),
-            other: Counts::default(),
-            chunks: vec![CLEAN; 1],
-        }
+        Self { id: id.to_owned(), rows: HashTable::new(), other: Counts::default(), chunks: vec![CLEAN; 1] }
     }
 
     /// Reads a stored table.
@@ -73,26 +68,12 @@ impl Table {
             id: head.id.clone(),
             rows: HashTable::new(),
             other: head.other,
-            chunks: head
-                .chunks
-                .iter()
-                .map(|stored| Chunk {
-                    stored: *stored,
-                    dirty: false,
-                })
-                .collect(),
+            chunks: head.chunks.iter().map(|stored| Chunk { stored: *stored, dirty: false }).collect(),
         };
         chunk::read_table(head, scope, parts, |hash, value, counts| {
-            table.rows.insert_unique(
-                hash,
-                Row {
-                    hash,
-                    value: value.into(),
-                    counts,
-                    dirty: false,
-                },
-                |row| row.hash,
-            );
+            table
+                .rows
+                .insert_unique(hash, Row { hash, value: value.into(), counts, dirty: false }, |row| row.hash);
         })?;
         Ok(table)
     }
@@ -105,10 +86,7 @@ impl Table {
     /// Counts one login.
     #[inline]
     pub(super) fn count(&mut self, hash: u64, value: &str, login: Counts, max_values: usize) {
-        let Some(row) = self
-            .rows
-            .find_mut(hash, |row| row.hash == hash && *row.value == *value)
-        else {
+        let Some(row) = self.rows.find_mut(hash, |row| row.hash == hash && *row.value == *value) else {
             self.count_new(hash, value, login, max_values);
             return;
         };
@@ -179,12 +157,7 @@ impl Table {
         while self.rows.len() >= max_values.max(1) {
             self.fold_smallest();
         }
-        let row = Row {
-            hash,
-            value: value.into(),
-            counts: login,
-            dirty: true,
-        };
+        let row = Row { hash, value: value.into(), counts: login, dirty: true };
         self.rows.insert_unique(hash, row, |row| row.hash);
         let chunks = self.chunks.len();
         if self.rows.len() > ROWS_PER_CHUNK * chunks && chunks < CHUNKS_MAX {
@@ -196,18 +169,13 @@ impl Table {
     /// Folds the half with the fewest logins into `~other`; of equals, the larger in byte order first.
     fn fold_smallest(&mut self) {
         let folded = (self.rows.len() / 2).max(1);
-        let mut order: Vec<(u64, &str)> = self
-            .rows
-            .iter()
-            .map(|row| (row.counts.logins, &*row.value))
-            .collect();
+        let mut order: Vec<(u64, &str)> =
+            self.rows.iter().map(|row| (row.counts.logins, &*row.value)).collect();
         let smaller_first = |a: &(u64, &str), b: &(u64, &str)| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1));
         let (_, last, _) = order.select_nth_unstable_by(folded - 1, smaller_first);
         let last_folded = (last.0, last.1.to_owned());
         let last_folded = (last_folded.0, last_folded.1.as_str());
-        let Self {
-            rows, other, chunks, ..
-        } = self;
+        let Self { rows, other, chunks, .. } = self;
         rows.retain(|row| {
             if smaller_first(&(row.counts.logins, &row.value), &last_folded).is_gt() {
                 return true;
@@ -229,10 +197,7 @@ impl Table {
     }
 }
 
-const CLEAN: Chunk = Chunk {
-    stored: None,
-    dirty: false,
-};
+const CLEAN: Chunk = Chunk { stored: None, dirty: false };
 
 /// A chunk is about a kilobyte then: little to write when one value changed, and few versions to remember.
 const ROWS_PER_CHUNK: usize = 64;
@@ -270,11 +235,7 @@ mod tests {
     }
 
     fn rows_of(table: &Table) -> BTreeMap<String, Counts> {
-        table
-            .rows
-            .iter()
-            .map(|row| (row.value.to_string(), row.counts))
-            .collect()
+        table.rows.iter().map(|row| (row.value.to_string(), row.counts)).collect()
     }
 
     fn count(table: &mut Table, value: &str, processed: bool, max_values: usize) {
@@ -310,20 +271,8 @@ mod tests {
         for counts in rows_of(&table).values() {
             sum.add(*counts);
         }
-        assert_eq!(
-            sum,
-            Counts {
-                logins: 200_000,
-                processed: 133_334
-            }
-        );
-        assert_eq!(
-            rows_of(&table)["android"],
-            Counts {
-                logins: 100_000,
-                processed: 100_000
-            }
-        );
+        assert_eq!(sum, Counts { logins: 200_000, processed: 133_334 });
+        assert_eq!(rows_of(&table)["android"], Counts { logins: 100_000, processed: 100_000 });
     }
 
     #[test]
@@ -335,11 +284,7 @@ mod tests {
         let mut changes = Changes::default();
         table.take_changes(Scope::AllTime, 5, &mut changes);
         assert_eq!(changes.puts.len(), 16);
-        let parts: Parts = changes
-            .puts
-            .into_iter()
-            .map(|(_, name, bytes)| (name, bytes))
-            .collect();
+        let parts: Parts = changes.puts.into_iter().map(|(_, name, bytes)| (name, bytes)).collect();
         let mut restored = Table::load(&table.head(), Scope::AllTime, &parts).unwrap();
         assert_eq!(rows_of(&restored), rows_of(&table));
 
@@ -348,14 +293,7 @@ mod tests {
         restored.take_changes(Scope::AllTime, 6, &mut changes);
         assert_eq!(changes.puts.len(), 1);
         let stale = Table::load(&restored.head(), Scope::AllTime, &parts);
-        assert!(matches!(
-            stale,
-            Err(Error::OtherVersion {
-                expected: 6,
-                found: 5,
-                ..
-            })
-        ));
+        assert!(matches!(stale, Err(Error::OtherVersion { expected: 6, found: 5, .. })));
     }
 
     #[test]
@@ -369,12 +307,6 @@ mod tests {
         let mut changes = Changes::default();
         table.take_changes(Scope::AllTime, 2, &mut changes);
         assert_eq!((changes.puts.len(), changes.deletes.len()), (1, 1));
-        assert_eq!(
-            table.other,
-            Counts {
-                logins: 128,
-                processed: 0
-            }
-        );
+        assert_eq!(table.other, Counts { logins: 128, processed: 0 });
     }
 }

@@ -18,10 +18,7 @@ use crate::store::Parts;
 /// A specification that counts these fields.
 pub(crate) fn spec(dimensions: &[&str], unique: &[&str]) -> PipelineSpec {
     let name = |part: &str| format!("test-{part}");
-    let dimension = |field: &&str| Dimension {
-        field: (*field).to_owned(),
-        fold: Fold::None,
-    };
+    let dimension = |field: &&str| Dimension { field: (*field).to_owned(), fold: Fold::None };
     PipelineSpec {
         revision: 1,
         pipeline: "test".into(),
@@ -32,19 +29,13 @@ pub(crate) fn spec(dimensions: &[&str], unique: &[&str]) -> PipelineSpec {
             sasl: None,
             properties: BTreeMap::new(),
         },
-        redis: Redis {
-            url: "redis://localhost".into(),
-        },
+        redis: Redis { url: "redis://localhost".into() },
         source: Source {
             topic: name("source"),
             start_from: StartFrom::Earliest,
             timestamp_unit: TimestampUnit::Seconds,
             max_record_bytes: 65_536,
-            fields: Fields {
-                user: "user".into(),
-                timestamp: "timestamp".into(),
-                version: "version".into(),
-            },
+            fields: Fields { user: "user".into(), timestamp: "timestamp".into(), version: "version".into() },
             required: Vec::new(),
             defaults: BTreeMap::new(),
         },
@@ -57,9 +48,7 @@ pub(crate) fn spec(dimensions: &[&str], unique: &[&str]) -> PipelineSpec {
             hash: Vec::new(),
             hash_key: "".into(),
         },
-        dead_letter: DeadLetter {
-            topic: name("dead-letters"),
-        },
+        dead_letter: DeadLetter { topic: name("dead-letters") },
         insights: Insights {
             dimensions: dimensions.iter().map(dimension).collect(),
             unique: unique.iter().map(ToString::to_string).collect(),

@@ -46,11 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn cut() -> impl Strategy<Value = Cut> {
-    prop_oneof![
-        Just(Cut::Flush),
-        (0..3_usize).prop_map(Cut::Forget),
-        Just(Cut::Restore)
-    ]
+    prop_oneof![Just(Cut::Flush), (0..3_usize).prop_map(Cut::Forget), Just(Cut::Restore)]
 }
 
 /// The layouts that steps adopt, as revisions would name them.
@@ -63,11 +59,7 @@ fn layout(choice: usize, revision: u64) -> Arc<Layout> {
     };
     let mut spec = spec(dimensions, unique);
     spec.revision = revision;
-    spec.insights.time_zone = if choice == 1 {
-        Tz::Asia__Kathmandu
-    } else {
-        Tz::America__New_York
-    };
+    spec.insights.time_zone = if choice == 1 { Tz::Asia__Kathmandu } else { Tz::America__New_York };
     spec.insights.max_values = std::num::NonZeroU32::new(if choice == 3 { 7 } else { 40 }).unwrap();
     Arc::new(Layout::new(&spec, &[]))
 }
@@ -83,12 +75,7 @@ impl Run {
     fn new() -> Self {
         let first = layout(0, 1);
         let state = PartitionState::new(Arc::clone(&first));
-        Self {
-            state,
-            stored: Stored::default(),
-            layout: (0, first),
-            flushes: 0,
-        }
+        Self { state, stored: Stored::default(), layout: (0, first), flushes: 0 }
     }
 
     fn step(&mut self, index: usize, step: &Step) {
@@ -98,14 +85,7 @@ impl Run {
                 self.state.adopt(Arc::clone(&self.layout.1));
             }
             Step::DeadLetter(index) => self.state.count_dead_letter(Reason::ALL[*index]),
-            Step::Login {
-                day,
-                hour,
-                processed,
-                device,
-                locale,
-                user,
-            } => {
+            Step::Login { day, hour, processed, device, locale, user } => {
                 let (device, user) = (format!("d{device}"), format!("u{user}"));
                 let locale = ["~unknown", "~other", "EN", "DE"][usize::from(*locale)];
                 let time_ms = (18_000 + day) * DAY_MS + hour * 3_600_000;
@@ -115,11 +95,7 @@ impl Run {
                     2 => (&[locale, &device], &[]),
                     _ => (&[&device, locale], &[Some(&user), Some(&device)]),
                 };
-                count(
-                    &mut self.state,
-                    &self.stored,
-                    &login(time_ms, *processed, dimensions, unique),
-                );
+                count(&mut self.state, &self.stored, &login(time_ms, *processed, dimensions, unique));
             }
         }
     }
@@ -145,11 +121,7 @@ impl Run {
         self.flush();
         let manifest = Manifest::decode(&self.stored.manifest).unwrap();
         let days = manifest.days.versions.iter().map(|(day, _)| Scope::Day(*day));
-        let distinct = manifest
-            .distinct
-            .versions
-            .iter()
-            .map(|(day, _)| Scope::Distinct(*day));
+        let distinct = manifest.distinct.versions.iter().map(|(day, _)| Scope::Distinct(*day));
         for scope in days.chain(distinct) {
             self.state.insert_scope(scope, &self.stored.parts(scope)).unwrap();
         }
@@ -239,12 +211,7 @@ proptest! {
 fn count_days(days: impl IntoIterator<Item = i64>) -> PartitionState {
     let mut state = PartitionState::new(layout(0, 1));
     for day in days {
-        let login = login(
-            (18_000 + day) * DAY_MS + DAY_MS / 2,
-            true,
-            &["d", "EN"],
-            &[Some("u")],
-        );
+        let login = login((18_000 + day) * DAY_MS + DAY_MS / 2, true, &["d", "EN"], &[Some("u")]);
         state.count_login(&login).unwrap();
     }
     state
@@ -258,24 +225,15 @@ fn kept(state: &mut PartitionState) -> Manifest {
 fn the_newest_days_are_kept_and_the_oldest_is_let_go() {
     let full = kept(&mut count_days(0..400));
     assert_eq!((full.days.versions.len(), full.days.floor()), (400, None));
-    assert_eq!(
-        (full.distinct.versions.len(), full.distinct.floor()),
-        (40, Some(Day(18_360)))
-    );
+    assert_eq!((full.distinct.versions.len(), full.distinct.floor()), (40, Some(Day(18_360))));
 
     let one_more = kept(&mut count_days((0..400).chain([500])));
-    assert_eq!(
-        (one_more.days.versions.len(), one_more.days.floor()),
-        (400, Some(Day(18_001)))
-    );
+    assert_eq!((one_more.days.versions.len(), one_more.days.floor()), (400, Some(Day(18_001))));
 
     let mut too_old = count_days((0..400).chain([-1]));
     assert_eq!(too_old.totals().logins, 401);
     let too_old = kept(&mut too_old);
-    assert_eq!(
-        (too_old.days.versions.len(), too_old.days.floor()),
-        (400, Some(Day(18_000)))
-    );
+    assert_eq!((too_old.days.versions.len(), too_old.days.floor()), (400, Some(Day(18_000))));
 }
 
 #[test]
@@ -286,22 +244,14 @@ fn a_login_of_a_day_that_is_not_loaded_is_refused() {
     stored.apply(changes);
     let mut restored = stored.restore(&layout(0, 1));
     let login = login(18_000 * DAY_MS + DAY_MS / 2, true, &["d", "EN"], &[Some("u")]);
-    assert_eq!(
-        restored.count_login(&login),
-        Err(Error::NotLoaded {
-            scope: Scope::Day(Day(18_000))
-        })
-    );
+    assert_eq!(restored.count_login(&login), Err(Error::NotLoaded { scope: Scope::Day(Day(18_000)) }));
 
     let mut missing = BTreeSet::new();
     state.missing_scopes(login.time_ms, &mut missing);
     assert!(missing.is_empty());
     state.forget_clean_scopes(0);
     state.missing_scopes(login.time_ms, &mut missing);
-    assert_eq!(
-        missing,
-        [Scope::Day(Day(18_000)), Scope::Distinct(Day(18_000))].into()
-    );
+    assert_eq!(missing, [Scope::Day(Day(18_000)), Scope::Distinct(Day(18_000))].into());
 }
 
 #[test]
@@ -309,8 +259,5 @@ fn a_flush_without_new_records_writes_no_parts() {
     let mut state = count_days([0, 1]);
     assert!(!state.take_changes(1).puts.is_empty());
     let changes = state.take_changes(2);
-    assert_eq!(
-        (changes.puts, changes.deletes, changes.drops),
-        (vec![], vec![], vec![])
-    );
+    assert_eq!((changes.puts, changes.deletes, changes.drops), (vec![], vec![], vec![]));
 }

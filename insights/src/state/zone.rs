@@ -18,11 +18,7 @@ pub(super) struct ZoneDays {
 impl ZoneDays {
     /// Nothing is remembered yet.
     pub(super) fn new(zone: Tz) -> Self {
-        Self {
-            zone,
-            utc_day: None,
-            offset_ms: None,
-        }
+        Self { zone, utc_day: None, offset_ms: None }
     }
 
     /// The zone's day of a moment, whose UTC day the caller knows.

@@ -46,12 +46,7 @@ impl Store {
         let content = self.content();
         partitions
             .iter()
-            .map(|number| {
-                content
-                    .partitions
-                    .get(number)
-                    .map(|partition| partition.head.clone())
-            })
+            .map(|number| content.partitions.get(number).map(|partition| partition.head.clone()))
             .collect()
     }
 
@@ -74,11 +69,9 @@ impl Store {
             };
             match &wish.parts {
                 WantedParts::All => found.extend(parts.clone()),
-                WantedParts::Only(name) => found.extend(
-                    parts
-                        .get_key_value(name)
-                        .map(|(name, blob)| (name.clone(), blob.clone())),
-                ),
+                WantedParts::Only(name) => {
+                    found.extend(parts.get_key_value(name).map(|(name, blob)| (name.clone(), blob.clone())));
+                }
             }
         }
         Loaded::Parts(loaded)
@@ -93,16 +86,10 @@ impl Store {
         if stored != flush.expected {
             return FlushOutcome::Conflict(stored);
         }
-        let partition = content
-            .partitions
-            .entry(flush.partition)
-            .or_insert_with(|| Partition {
-                head: StoredHead {
-                    token: String::new(),
-                    fields: BTreeMap::new(),
-                },
-                scopes: BTreeMap::new(),
-            });
+        let partition = content.partitions.entry(flush.partition).or_insert_with(|| Partition {
+            head: StoredHead { token: String::new(), fields: BTreeMap::new() },
+            scopes: BTreeMap::new(),
+        });
         for scope in &flush.drops {
             partition.scopes.remove(scope);
         }
@@ -112,11 +99,7 @@ impl Store {
             }
         }
         for (scope, name, blob) in &flush.puts {
-            partition
-                .scopes
-                .entry(*scope)
-                .or_default()
-                .insert(name.clone(), blob.clone());
+            partition.scopes.entry(*scope).or_default().insert(name.clone(), blob.clone());
         }
         partition.head.fields.extend(flush.head.clone());
         partition.head.token.clone_from(&flush.token);
@@ -124,10 +107,7 @@ impl Store {
     }
 
     pub(super) fn first_start(&self, proposal: &[u8]) -> Vec<u8> {
-        self.content()
-            .first_start
-            .get_or_insert_with(|| proposal.to_vec())
-            .clone()
+        self.content().first_start.get_or_insert_with(|| proposal.to_vec()).clone()
     }
 
     pub(super) fn published(&self) -> Option<String> {
@@ -179,8 +159,6 @@ impl Store {
 
 impl Content {
     fn token(&self, partition: i32) -> Option<Token> {
-        self.partitions
-            .get(&partition)
-            .map(|partition| partition.head.token.clone())
+        self.partitions.get(&partition).map(|partition| partition.head.token.clone())
     }
 }

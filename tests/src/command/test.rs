@@ -28,11 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         .env("ROLLCALL_BIN", rollcall()?)
         .status()
         .context("failed to run cargo")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn cargo() -> Command {

@@ -19,11 +19,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     let folder = tempfile::tempdir().context("failed to create a temporary folder")?;
     let config = folder.path().join("rollcall.yaml");
-    let text = format!(
-        "kafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\n",
-        kafka.brokers(),
-        redis.url()
-    );
+    let text =
+        format!("kafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\n", kafka.brokers(), redis.url());
     std::fs::write(&config, text).with_context(|| format!("failed to write {}", config.display()))?;
     println!("{}", greeting(&kafka.brokers(), &redis.url(), &config));
     wait_for_the_end()?;

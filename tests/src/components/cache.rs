@@ -25,8 +25,7 @@ pub(super) fn folder(
     let lock_path = root.join(format!("{component}.lock"));
     let lock =
         File::create(&lock_path).with_context(|| format!("failed to create {}", lock_path.display()))?;
-    lock.lock()
-        .with_context(|| format!("failed to lock {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("failed to lock {}", lock_path.display()))?;
     if wanted.is_dir() {
         return Ok(wanted);
     }

@@ -16,10 +16,7 @@ pub fn java() -> Result<PathBuf> {
         found => bail!(
             "{} is Java {}, and Kafka needs {JAVA_VERSION_MIN} or newer: install {JAVA_PACKAGE} and put it first in PATH",
             path.display(),
-            found.map_or_else(
-                || "of an unknown version".to_owned(),
-                |version| version.to_string()
-            ),
+            found.map_or_else(|| "of an unknown version".to_owned(), |version| version.to_string()),
         ),
     }
 }
@@ -55,11 +52,7 @@ mod tests {
     fn the_major_version_is_read_from_every_spelling() {
         assert_eq!(parse_version("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
         assert_eq!(parse_version("openjdk version \"25-ea\" 2025-09-16"), Some(25));
-        assert_eq!(
-            parse_version("java version \"1.8.0_452\""),
-            Some(1),
-            "Java 8 is too old as well"
-        );
+        assert_eq!(parse_version("java version \"1.8.0_452\""), Some(1), "Java 8 is too old as well");
         assert_eq!(parse_version("command not found"), None);
     }
 }

@@ -26,12 +26,7 @@ pub fn libraries() -> Result<PathBuf> {
 
 fn copy_dependencies(maven: &Path, folder: &Path) -> Result<()> {
     let status = Command::new(maven)
-        .args([
-            "--quiet",
-            "--batch-mode",
-            "dependency:copy-dependencies",
-            "-DoutputDirectory=libs",
-        ])
+        .args(["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())

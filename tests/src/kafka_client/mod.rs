@@ -26,9 +26,7 @@ pub struct Client {
 impl Client {
     /// A client of `brokers`, `host:port` joined with commas.
     pub fn new(brokers: &str) -> Self {
-        Self {
-            properties: vec![("bootstrap.servers".to_owned(), brokers.to_owned())],
-        }
+        Self { properties: vec![("bootstrap.servers".to_owned(), brokers.to_owned())] }
     }
 
     /// Says who it is; `mechanism` is `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
@@ -49,10 +47,7 @@ impl Client {
     /// The number of partitions of `topic`; an error when there is no such topic.
     pub fn partitions(&self, topic: &str) -> Result<i32> {
         let metadata = self.metadata(Some(topic))?;
-        let found = metadata
-            .topics()
-            .first()
-            .context("the broker did not answer about the topic")?;
+        let found = metadata.topics().first().context("the broker did not answer about the topic")?;
         if let Some(error) = found.error() {
             return Err(anyhow!("{error:?}")).with_context(|| format!("no topic {topic}"));
         }

@@ -43,9 +43,7 @@ impl Client {
         }
         config.remove("group.id");
         config.remove("enable.auto.commit");
-        config
-            .create_with_context(Deliveries::default())
-            .context("failed to make a producer")
+        config.create_with_context(Deliveries::default()).context("failed to make a producer")
     }
 }
 
@@ -57,9 +55,7 @@ pub struct TransactionalProducer {
 impl TransactionalProducer {
     /// Begins a transaction.
     pub fn begin(&self) -> Result<()> {
-        self.producer
-            .begin_transaction()
-            .context("failed to begin a transaction")
+        self.producer.begin_transaction().context("failed to begin a transaction")
     }
 
     /// Writes `records` as part of the transaction and returns where each is, in the same order.
@@ -69,16 +65,12 @@ impl TransactionalProducer {
 
     /// Makes the transaction's records visible to all.
     pub fn commit(&self) -> Result<()> {
-        self.producer
-            .commit_transaction(DEADLINE)
-            .context("failed to commit a transaction")
+        self.producer.commit_transaction(DEADLINE).context("failed to commit a transaction")
     }
 
     /// Gives the transaction up: its records stay in the log, invisible to those who read what is committed.
     pub fn abort(&self) -> Result<()> {
-        self.producer
-            .abort_transaction(DEADLINE)
-            .context("failed to abort a transaction")
+        self.producer.abort_transaction(DEADLINE).context("failed to abort a transaction")
     }
 }
 
@@ -97,16 +89,10 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         let outcome = match result {
-            Ok(message) => Ok(Position {
-                partition: message.partition(),
-                offset: message.offset(),
-            }),
+            Ok(message) => Ok(Position { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(error.clone()),
         };
-        self.outcomes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(index, outcome);
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(index, outcome);
     }
 }
 
@@ -121,26 +107,14 @@ fn send_all(producer: &Producer, topic: &str, records: &[Record]) -> Result<Vec<
     // Not `flush`, which waits in steps of 100 ms.
     while producer.in_flight_count() > 0 {
         if Instant::now() >= end {
-            bail!(
-                "{} records to {topic} are not delivered",
-                producer.in_flight_count()
-            );
+            bail!("{} records to {topic} are not delivered", producer.in_flight_count());
         }
         producer.poll(Duration::from_millis(5));
     }
-    let outcomes = std::mem::take(
-        &mut *producer
-            .context()
-            .outcomes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    let outcomes =
+        std::mem::take(&mut *producer.context().outcomes.lock().unwrap_or_else(PoisonError::into_inner));
     if outcomes.len() != records.len() {
-        return Err(anyhow!(
-            "{} of {} records were reported",
-            outcomes.len(),
-            records.len()
-        ));
+        return Err(anyhow!("{} of {} records were reported", outcomes.len(), records.len()));
     }
     let mut positions = Vec::with_capacity(records.len());
     for (index, outcome) in outcomes {
@@ -158,10 +132,7 @@ fn send(producer: &Producer, topic: &str, index: usize, record: &Record) -> Resu
     if !record.headers.is_empty() {
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
-            headers = headers.insert(Header {
-                key,
-                value: value.as_deref(),
-            });
+            headers = headers.insert(Header { key, value: value.as_deref() });
         }
         waiting.headers = Some(headers);
     }

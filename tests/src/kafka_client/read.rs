@@ -39,9 +39,7 @@ impl Client {
         for partition in 0..partitions {
             assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
-        consumer
-            .assign(&assignment)
-            .context("failed to assign a reader its partitions")?;
+        consumer.assign(&assignment).context("failed to assign a reader its partitions")?;
         let mut records = read_to_the_ends(&consumer, (0..partitions).collect())
             .with_context(|| format!("failed to read {topic}"))?;
         records.sort_by_key(|record| record.position);
@@ -97,10 +95,7 @@ fn read_to_the_ends(consumer: &BaseConsumer, mut open: BTreeSet<i32>) -> Result<
             None => {}
         }
         if progress_at.elapsed() >= DEADLINE {
-            bail!(
-                "nothing came from the partitions {open:?} for {} s",
-                DEADLINE.as_secs()
-            );
+            bail!("nothing came from the partitions {open:?} for {} s", DEADLINE.as_secs());
         }
     }
     Ok(records)
@@ -109,10 +104,7 @@ fn read_to_the_ends(consumer: &BaseConsumer, mut open: BTreeSet<i32>) -> Result<
 /// Errors that librdkafka reports and then mends by itself.
 fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
     use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut
-    )
+    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut)
 }
 
 fn stored(message: &BorrowedMessage<'_>) -> StoredRecord {
@@ -123,10 +115,7 @@ fn stored(message: &BorrowedMessage<'_>) -> StoredRecord {
         }
     }
     StoredRecord {
-        position: Position {
-            partition: message.partition(),
-            offset: message.offset(),
-        },
+        position: Position { partition: message.partition(), offset: message.offset() },
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),

@@ -14,10 +14,7 @@ pub struct Record {
 impl Record {
     /// A record with a value.
     pub fn new(value: impl Into<Vec<u8>>) -> Self {
-        Self {
-            value: Some(value.into()),
-            ..Self::default()
-        }
+        Self { value: Some(value.into()), ..Self::default() }
     }
 
     /// A record with a null value.

@@ -46,14 +46,7 @@ pub fn audit_output(settings: &Settings, source: &[SourceRecord], sinks: &Sinks<
                 )),
             };
         }
-        check(
-            "output",
-            place,
-            wanted.output.as_ref(),
-            outputs.get(&place),
-            false,
-            &mut found,
-        );
+        check("output", place, wanted.output.as_ref(), outputs.get(&place), false, &mut found);
         let may_refuse = sinks.may_refuse;
         check(
             "dead letters",
@@ -64,18 +57,11 @@ pub fn audit_output(settings: &Settings, source: &[SourceRecord], sinks: &Sinks<
             &mut found,
         );
     }
-    let known: HashSet<(i32, i64)> = source
-        .iter()
-        .map(|record| (record.partition, record.offset))
-        .collect();
+    let known: HashSet<(i32, i64)> = source.iter().map(|record| (record.partition, record.offset)).collect();
     for (topic, records) in [("output", &outputs), ("dead letters", &dead_letters)] {
         let mut strangers: Vec<_> = records.keys().filter(|place| !known.contains(place)).collect();
         strangers.sort_unstable();
-        found.extend(
-            strangers
-                .iter()
-                .map(|place| format!("{topic}: {place:?} is not in the source")),
-        );
+        found.extend(strangers.iter().map(|place| format!("{topic}: {place:?} is not in the source")));
     }
     let more = found.len().saturating_sub(FOUND_MAX);
     found.truncate(FOUND_MAX);
@@ -89,29 +75,18 @@ pub fn audit_output(settings: &Settings, source: &[SourceRecord], sinks: &Sinks<
 pub fn compare_delivery(expected: &Delivery, actual: &SourceRecord) -> Vec<String> {
     let mut differences = Vec::new();
     if actual.partition != expected.partition {
-        differences.push(format!(
-            "partition {} instead of {}",
-            actual.partition, expected.partition
-        ));
+        differences.push(format!("partition {} instead of {}", actual.partition, expected.partition));
     }
     // A producer cannot write a record without a timestamp: it gets the time now.
     if expected.timestamp_ms != -1 && actual.timestamp_ms != expected.timestamp_ms {
-        differences.push(format!(
-            "timestamp {} instead of {}",
-            actual.timestamp_ms, expected.timestamp_ms
-        ));
+        differences.push(format!("timestamp {} instead of {}", actual.timestamp_ms, expected.timestamp_ms));
     }
     if actual.key != expected.key {
-        differences.push(format!(
-            "key {}",
-            show_difference(expected.key.as_deref(), actual.key.as_deref())
-        ));
+        differences.push(format!("key {}", show_difference(expected.key.as_deref(), actual.key.as_deref())));
     }
     if actual.value != expected.value {
-        differences.push(format!(
-            "value {}",
-            show_difference(expected.value.as_deref(), actual.value.as_deref())
-        ));
+        differences
+            .push(format!("value {}", show_difference(expected.value.as_deref(), actual.value.as_deref())));
     }
     compare_headers(expected, actual, &mut differences);
     differences
@@ -124,26 +99,16 @@ struct Wanted {
 
 impl Wanted {
     fn of(settings: &Settings, record: &SourceRecord, sinks: &Sinks<'_>) -> Self {
-        let target = Target {
-            partitions: sinks.output_partitions,
-            incarnation: sinks.incarnation,
-        };
+        let target = Target { partitions: sinks.output_partitions, incarnation: sinks.incarnation };
         match judge(settings, record).verdict {
-            Verdict::Output { key, value } => Self {
-                output: Some(output(record, key, value, target)),
-                dead_letter: None,
-            },
-            Verdict::Filtered => Self {
-                output: None,
-                dead_letter: None,
-            },
+            Verdict::Output { key, value } => {
+                Self { output: Some(output(record, key, value, target)), dead_letter: None }
+            }
+            Verdict::Filtered => Self { output: None, dead_letter: None },
             Verdict::DeadLetter { reason, field } => {
                 let target = sinks.dead_letter_target();
                 let letter = dead_letter(settings, record, reason, field.as_deref(), target);
-                Self {
-                    output: None,
-                    dead_letter: Some(letter),
-                }
+                Self { output: None, dead_letter: Some(letter) }
             }
         }
     }
@@ -151,10 +116,7 @@ impl Wanted {
 
 impl<'a> Sinks<'a> {
     fn dead_letter_target(&self) -> Target<'a> {
-        Target {
-            partitions: self.dead_letter_partitions,
-            incarnation: self.incarnation,
-        }
+        Target { partitions: self.dead_letter_partitions, incarnation: self.incarnation }
     }
 }
 
@@ -170,18 +132,11 @@ fn by_source<'a>(
     for record in records {
         let here = format!("{topic} {}/{}", record.partition, record.offset);
         let Some((partition, offset)) = named_source(record, incarnation) else {
-            found.push(format!(
-                "{here}: no rollcall-source header of incarnation {incarnation}"
-            ));
+            found.push(format!("{here}: no rollcall-source header of incarnation {incarnation}"));
             continue;
         };
-        if let Some(before) = newest
-            .insert(partition, offset)
-            .filter(|before| *before >= offset)
-        {
-            found.push(format!(
-                "{here}: source {partition}/{offset} comes after {partition}/{before}"
-            ));
+        if let Some(before) = newest.insert(partition, offset).filter(|before| *before >= offset) {
+            found.push(format!("{here}: source {partition}/{offset} comes after {partition}/{before}"));
         }
         by_source.entry((partition, offset)).or_default().push(record);
     }
@@ -190,16 +145,9 @@ fn by_source<'a>(
 
 /// The source partition and offset in the last `rollcall-source` header.
 fn named_source(record: &SourceRecord, incarnation: &str) -> Option<(i32, i64)> {
-    let (_, value) = record
-        .headers
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "rollcall-source")?;
+    let (_, value) = record.headers.iter().rev().find(|(name, _)| name == "rollcall-source")?;
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
-    let (partition, offset) = text
-        .strip_prefix(incarnation)?
-        .strip_prefix(':')?
-        .split_once(':')?;
+    let (partition, offset) = text.strip_prefix(incarnation)?.strip_prefix(':')?.split_once(':')?;
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
@@ -215,27 +163,16 @@ fn check(
     let here = format!("{topic}: source {partition}/{offset}");
     match (wanted, actual) {
         (None, []) => {}
-        (None, records) => found.push(format!(
-            "{here}: is there {} times, but must not be",
-            records.len()
-        )),
+        (None, records) => found.push(format!("{here}: is there {} times, but must not be", records.len())),
         (Some(_), []) => found.push(format!("{here}: is missing")),
         (Some(wanted), records) => {
             if records.len() > 1 {
                 found.push(format!("{here}: is there {} times", records.len()));
             }
             for record in records {
-                let wanted = if may_refuse {
-                    without_refused(wanted, record)
-                } else {
-                    wanted.clone()
-                };
+                let wanted = if may_refuse { without_refused(wanted, record) } else { wanted.clone() };
                 let differences = compare_delivery(&wanted, record);
-                found.extend(
-                    differences
-                        .into_iter()
-                        .map(|difference| format!("{here}: {difference}")),
-                );
+                found.extend(differences.into_iter().map(|difference| format!("{here}: {difference}")));
             }
         }
     }
@@ -253,21 +190,14 @@ fn without_refused(wanted: &Delivery, actual: &SourceRecord) -> Delivery {
         wanted.timestamp_ms = -1;
         return wanted;
     }
-    let own_headers = actual
-        .headers
-        .get(wanted.source_headers.len()..)
-        .unwrap_or_default();
+    let own_headers = actual.headers.get(wanted.source_headers.len()..).unwrap_or_default();
     let says = |name: &str| own_headers.iter().any(|(other, _)| other == name);
     if says("rollcall-value-omitted") {
         let bytes = wanted.value.take().map_or(0, |value| value.len());
-        wanted
-            .added_headers
-            .push(header("rollcall-value-omitted", bytes.to_string()));
+        wanted.added_headers.push(header("rollcall-value-omitted", bytes.to_string()));
     }
     if says("rollcall-timestamp") {
-        wanted
-            .added_headers
-            .push(header("rollcall-timestamp", wanted.timestamp_ms.to_string()));
+        wanted.added_headers.push(header("rollcall-timestamp", wanted.timestamp_ms.to_string()));
         wanted.timestamp_ms = -1;
     }
     wanted
@@ -285,10 +215,8 @@ fn compare_headers(expected: &Delivery, actual: &SourceRecord, differences: &mut
         match same.as_slice() {
             [(_, is)] if is == value => {}
             [(_, is)] => {
-                differences.push(format!(
-                    "header {name} {}",
-                    show_difference(value.as_deref(), is.as_deref())
-                ));
+                differences
+                    .push(format!("header {name} {}", show_difference(value.as_deref(), is.as_deref())));
             }
             _ => differences.push(format!("header {name} was added {} times", same.len())),
         }
@@ -318,21 +246,13 @@ fn show_difference(expected: Option<&[u8]>, actual: Option<&[u8]>) -> String {
             |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |bytes| format!("{} bytes", bytes.len()));
         return format!("expected {}, is {}", show(expected), show(actual));
     };
-    let same = expected
-        .iter()
-        .zip(actual)
-        .take_while(|(left, right)| left == right)
-        .count();
+    let same = expected.iter().zip(actual).take_while(|(left, right)| left == right).count();
     let from = same.saturating_sub(20);
     let cut = |bytes: &[u8]| {
         let part: Vec<u8> = bytes.iter().skip(from).take(100).copied().collect();
         String::from_utf8_lossy(&part).into_owned()
     };
-    format!(
-        "differs from byte {same} on: expected {:?}, is {:?}",
-        cut(expected),
-        cut(actual)
-    )
+    format!("differs from byte {same} on: expected {:?}, is {:?}", cut(expected), cut(actual))
 }
 
 const FOUND_MAX: usize = 100;

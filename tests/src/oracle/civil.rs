@@ -32,10 +32,7 @@ pub fn date(day: i64) -> String {
 pub fn date_and_time(seconds: i64) -> String {
     let of_day = seconds.rem_euclid(DAY_SECONDS);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!(
-        "{} {hour:02}:{minute:02}:{second:02}",
-        date(seconds.div_euclid(DAY_SECONDS))
-    )
+    format!("{} {hour:02}:{minute:02}:{second:02}", date(seconds.div_euclid(DAY_SECONDS)))
 }
 
 /// The day and the hour of the day that clocks in the zone show at that time's quarter hour: quarter hours
@@ -51,9 +48,7 @@ fn offset_seconds(zone: Tz, seconds: i64) -> i64 {
     if zone == Tz::UTC {
         return 0;
     }
-    let utc = DateTime::from_timestamp(seconds, 0)
-        .expect("logins are of the years 2000 to 9999")
-        .naive_utc();
+    let utc = DateTime::from_timestamp(seconds, 0).expect("logins are of the years 2000 to 9999").naive_utc();
     i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
 }
 
@@ -94,26 +89,11 @@ mod tests {
     fn clocks_follow_their_zone() {
         let zone = |name: &str| name.parse::<Tz>().unwrap();
         assert_eq!(local_day_and_hour(Tz::UTC, 1_700_000_000), (19_675, 22));
-        assert_eq!(
-            local_day_and_hour(zone("Asia/Kolkata"), 1_700_000_000),
-            (19_676, 3)
-        );
-        assert_eq!(
-            local_day_and_hour(zone("Asia/Kathmandu"), 1_700_000_000),
-            (19_676, 3)
-        );
+        assert_eq!(local_day_and_hour(zone("Asia/Kolkata"), 1_700_000_000), (19_676, 3));
+        assert_eq!(local_day_and_hour(zone("Asia/Kathmandu"), 1_700_000_000), (19_676, 3));
         // New York's clocks went back at 2023-11-05T06:00:00Z.
-        assert_eq!(
-            local_day_and_hour(zone("America/New_York"), 1_699_163_999),
-            (19_666, 1)
-        );
-        assert_eq!(
-            local_day_and_hour(zone("America/New_York"), 1_699_164_000),
-            (19_666, 1)
-        );
-        assert_eq!(
-            local_day_and_hour(zone("America/New_York"), 1_699_167_600),
-            (19_666, 2)
-        );
+        assert_eq!(local_day_and_hour(zone("America/New_York"), 1_699_163_999), (19_666, 1));
+        assert_eq!(local_day_and_hour(zone("America/New_York"), 1_699_164_000), (19_666, 1));
+        assert_eq!(local_day_and_hour(zone("America/New_York"), 1_699_167_600), (19_666, 2));
     }
 }

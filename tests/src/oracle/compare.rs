@@ -10,45 +10,22 @@ use super::document::{Expected, NamedCounts};
 /// The differences between the published document and the expected one; none when it is right.
 pub fn compare_document(expected: &Expected, actual: &Value) -> Vec<String> {
     let mut differences = Vec::new();
-    for path in [
-        "/schema",
-        "/pipeline",
-        "/positions",
-        "/gaps",
-        "/records/read",
-        "/records/logins",
-    ] {
+    for path in ["/schema", "/pipeline", "/positions", "/gaps", "/records/read", "/records/logins"] {
         compare_value(&mut differences, path, &expected.document, actual);
     }
     for path in ["/records/processed", "/records/filtered"] {
         compare_value(&mut differences, path, &expected.document, actual);
     }
-    compare_counts(
-        &mut differences,
-        "/records/dead_letters",
-        &expected.document,
-        actual,
-    );
-    let refused = |document: &Value| {
-        document
-            .pointer("/records/output_refused")
-            .and_then(Value::as_u64)
-            .unwrap_or(0)
-    };
+    compare_counts(&mut differences, "/records/dead_letters", &expected.document, actual);
+    let refused =
+        |document: &Value| document.pointer("/records/output_refused").and_then(Value::as_u64).unwrap_or(0);
     if refused(actual) != refused(&expected.document) {
         let (expected, actual) = (refused(&expected.document), refused(actual));
-        differences.push(format!(
-            "/records/output_refused: expected {expected}, is {actual}"
-        ));
+        differences.push(format!("/records/output_refused: expected {expected}, is {actual}"));
     }
     for side in ["/logins", "/processed"] {
         for member in ["total", "hour_of_day", "peak_hour"] {
-            compare_value(
-                &mut differences,
-                &format!("{side}/{member}"),
-                &expected.document,
-                actual,
-            );
+            compare_value(&mut differences, &format!("{side}/{member}"), &expected.document, actual);
         }
         compare_tables(&mut differences, &format!("{side}/by"), expected, actual);
     }
@@ -64,11 +41,7 @@ pub fn compare_document(expected: &Expected, actual: &Value) -> Vec<String> {
 pub fn compare_keys(expected: &Expected, actual: &BTreeMap<String, NamedCounts>) -> Vec<String> {
     let mut differences = Vec::new();
     let none = NamedCounts::new();
-    let name = expected
-        .document
-        .get("pipeline")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let name = expected.document.get("pipeline").and_then(Value::as_str).unwrap_or_default();
     let prefix = format!("rollcall:{{{name}}}:");
     let is_other = |key: &String| {
         let own = key.strip_prefix(&prefix);
@@ -76,21 +49,13 @@ pub fn compare_keys(expected: &Expected, actual: &BTreeMap<String, NamedCounts>)
     };
     for (key, counts) in &expected.keys {
         let optional = expected.optional_keys.get(key).unwrap_or(&none);
-        compare_named(
-            &mut differences,
-            key,
-            counts,
-            optional,
-            actual.get(key).unwrap_or(&none),
-        );
+        compare_named(&mut differences, key, counts, optional, actual.get(key).unwrap_or(&none));
         let needs_all = key.ends_with("hours");
         if needs_all && actual.get(key).is_none_or(|fields| fields.len() != 24) {
             differences.push(format!("{key}: must have all 24 hours"));
         }
     }
-    for (key, counts) in actual
-        .iter()
-        .filter(|(key, _)| !is_other(key) && !expected.keys.contains_key(*key))
+    for (key, counts) in actual.iter().filter(|(key, _)| !is_other(key) && !expected.keys.contains_key(*key))
     {
         match expected.optional_keys.get(key) {
             Some(optional) => compare_named(&mut differences, key, &none, optional, counts),
@@ -103,11 +68,7 @@ pub fn compare_keys(expected: &Expected, actual: &BTreeMap<String, NamedCounts>)
 fn compare_value(differences: &mut Vec<String>, path: &str, expected: &Value, actual: &Value) {
     let (expected, actual) = (expected.pointer(path), actual.pointer(path));
     if expected != actual {
-        differences.push(format!(
-            "{path}: expected {}, is {}",
-            show(expected),
-            show(actual)
-        ));
+        differences.push(format!("{path}: expected {}, is {}", show(expected), show(actual)));
     }
 }
 
@@ -141,10 +102,7 @@ fn compare_named(
             here.push(format!("{place}: {name:?}: expected {count}, is {is}"));
         }
     }
-    for (name, is) in actual
-        .iter()
-        .filter(|(name, count)| **count > 0 && !expected.contains_key(*name))
-    {
+    for (name, is) in actual.iter().filter(|(name, count)| **count > 0 && !expected.contains_key(*name)) {
         if optional.get(name) != Some(is) {
             here.push(format!("{place}: {name:?}: expected nothing, is {is}"));
         }
@@ -163,24 +121,16 @@ fn compare_tables(differences: &mut Vec<String>, path: &str, expected: &Expected
     };
     let dimensions = names(&expected.document);
     if names(actual) != dimensions {
-        differences.push(format!(
-            "{path}: expected dimensions {dimensions:?}, are {:?}",
-            names(actual)
-        ));
+        differences.push(format!("{path}: expected dimensions {dimensions:?}, are {:?}", names(actual)));
         return;
     }
     for dimension in dimensions {
         let path = format!("{path}/{}", dimension.replace('~', "~0").replace('/', "~1"));
         compare_counts(differences, &path, &expected.document, actual);
         let table = actual.pointer(&path).and_then(Value::as_object);
-        let values = table.map_or(0, |table| {
-            table.keys().filter(|value| !value.starts_with('~')).count()
-        });
+        let values = table.map_or(0, |table| table.keys().filter(|value| !value.starts_with('~')).count());
         if values > expected.max_values {
-            differences.push(format!(
-                "{path}: has {values} values, more than {}",
-                expected.max_values
-            ));
+            differences.push(format!("{path}: has {values} values, more than {}", expected.max_values));
         }
     }
 }
@@ -198,34 +148,23 @@ fn compare_unique(differences: &mut Vec<String>, expected: &Expected, actual: &V
             continue;
         }
         let number = |name: &str| estimate.get(name).and_then(Value::as_u64);
-        let (Some(day), Some(value), Some(low), Some(high)) = (
-            estimate.get("day").and_then(Value::as_str),
-            number("value"),
-            number("low"),
-            number("high"),
-        ) else {
+        let (Some(day), Some(value), Some(low), Some(high)) =
+            (estimate.get("day").and_then(Value::as_str), number("value"), number("low"), number("high"))
+        else {
             differences.push(format!("{path}: needs day, value, low and high, is {estimate}"));
             continue;
         };
         if !(low <= value && value <= high) || high - low > value / 5 + 10 {
-            differences.push(format!(
-                "{path}: no sensible interval: {low} to {high} around {value}"
-            ));
+            differences.push(format!("{path}: no sensible interval: {low} to {high} around {value}"));
             continue;
         }
-        if expected
-            .unique_let_go
-            .as_deref()
-            .is_some_and(|let_go| day <= let_go)
-        {
+        if expected.unique_let_go.as_deref().is_some_and(|let_go| day <= let_go) {
             continue;
         }
         let exact = days.get(day).copied().unwrap_or(0);
         let slack = high - low + 2;
         if exact < low.saturating_sub(slack) || exact > high + slack {
-            differences.push(format!(
-                "{path}: exactly {exact} on {day}, is {value} ({low} to {high})"
-            ));
+            differences.push(format!("{path}: exactly {exact} on {day}, is {value} ({low} to {high})"));
         }
     }
 }
@@ -234,8 +173,7 @@ fn compare_days_from(differences: &mut Vec<String>, expected: &Expected, actual:
     let is = actual.get("days_from").and_then(Value::as_str);
     let first_day = || {
         let mut days = expected.keys.iter().filter(|(key, _)| key.ends_with(":days"));
-        days.next()
-            .and_then(|(_, days)| days.keys().next().map(String::as_str))
+        days.next().and_then(|(_, days)| days.keys().next().map(String::as_str))
     };
     let is_right = match (&expected.days_from, is) {
         (None, None) => true,
@@ -244,10 +182,7 @@ fn compare_days_from(differences: &mut Vec<String>, expected: &Expected, actual:
         (Some(_), None) => false,
     };
     if !is_right {
-        differences.push(format!(
-            "/days_from: expected {:?}, is {is:?}",
-            expected.days_from
-        ));
+        differences.push(format!("/days_from: expected {:?}, is {is:?}", expected.days_from));
     }
 }
 
@@ -260,23 +195,11 @@ fn check_sums(differences: &mut Vec<String>, actual: &Value) {
         }
     };
     let dead_letters = number("/records/dead_letters/total");
-    check(
-        "/records/read",
-        number("/records/read"),
-        number("/records/logins") + dead_letters,
-    );
+    check("/records/read", number("/records/read"), number("/records/logins") + dead_letters);
     let parts = number("/records/processed") + number("/records/filtered");
     check("/records/logins", number("/records/logins"), parts);
-    check(
-        "/logins/total",
-        number("/logins/total"),
-        number("/records/logins"),
-    );
-    check(
-        "/processed/total",
-        number("/processed/total"),
-        number("/records/processed"),
-    );
+    check("/logins/total", number("/logins/total"), number("/records/logins"));
+    check("/processed/total", number("/processed/total"), number("/records/processed"));
     let reasons = actual.pointer("/records/dead_letters").and_then(Value::as_object);
     let by_reason = reasons.into_iter().flatten().filter(|(name, _)| *name != "total");
     check(
@@ -286,9 +209,7 @@ fn check_sums(differences: &mut Vec<String>, actual: &Value) {
     );
     for side in ["/logins", "/processed"] {
         let total = number(&format!("{side}/total"));
-        let hours = actual
-            .pointer(&format!("{side}/hour_of_day"))
-            .and_then(Value::as_array);
+        let hours = actual.pointer(&format!("{side}/hour_of_day")).and_then(Value::as_array);
         check(
             &format!("{side}/hour_of_day"),
             total,

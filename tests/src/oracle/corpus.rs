@@ -24,22 +24,13 @@ impl Corpus {
     /// Starts a stream. `max_record_bytes` is the setting of that name; `now_ms` is about the time at which the
     /// records are produced.
     pub fn new(seed: u64, now_ms: i64, max_record_bytes: usize, nasty_per_cent: u64) -> Self {
-        Self {
-            random: Random::new(seed),
-            now_ms,
-            nasty_per_cent,
-            cases: cases(now_ms, max_record_bytes),
-        }
+        Self { random: Random::new(seed), now_ms, nasty_per_cent, cases: cases(now_ms, max_record_bytes) }
     }
 
     /// The next record, for this place in the topic.
     pub fn record(&mut self, partition: i32, offset: i64) -> SourceRecord {
         let nasty = self.random.chance(self.nasty_per_cent, 100);
-        let case = if nasty {
-            self.cases.get(self.random.below(self.cases.len()))
-        } else {
-            None
-        };
+        let case = if nasty { self.cases.get(self.random.below(self.cases.len())) } else { None };
         let mut record = match case {
             Some(case) => case.record.clone(),
             None => self.login(),
@@ -50,10 +41,7 @@ impl Corpus {
 
     /// The next `count` records of one partition, from `first_offset` on without holes.
     pub fn records(&mut self, partition: i32, first_offset: i64, count: usize) -> Vec<SourceRecord> {
-        (first_offset..)
-            .take(count)
-            .map(|offset| self.record(partition, offset))
-            .collect()
+        (first_offset..).take(count).map(|offset| self.record(partition, offset)).collect()
     }
 
     /// A login as an app sends it, in some order, with white space here and there.
@@ -93,13 +81,7 @@ impl Corpus {
             self.random.shuffle(&mut members);
         }
         let comma = format!("{},{}", self.space(), self.space());
-        let value = format!(
-            "{}{{{}{}{}}}",
-            self.space(),
-            self.space(),
-            members.join(&comma),
-            self.space()
-        );
+        let value = format!("{}{{{}{}{}}}", self.space(), self.space(), members.join(&comma), self.space());
         SourceRecord {
             partition: 0,
             offset: 0,
@@ -123,11 +105,7 @@ impl Corpus {
     }
 
     fn space(&mut self) -> &'static str {
-        if self.random.chance(1, 12) {
-            self.random.pick(SPACES)
-        } else {
-            ""
-        }
+        if self.random.chance(1, 12) { self.random.pick(SPACES) } else { "" }
     }
 
     fn key(&mut self, user: usize) -> Option<Vec<u8>> {
@@ -142,19 +120,11 @@ impl Corpus {
     fn headers(&mut self) -> Headers {
         let header = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
         match self.random.below(12) {
-            0 => vec![header(
-                "traceparent",
-                Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-            )],
-            1 => vec![
-                header("a", Some(b"1")),
-                header("b", None),
-                header("a", Some(b"2")),
-            ],
-            2 => vec![
-                header("binary", Some(&[0xff, 0, 0xfe])),
-                header("empty", Some(b"")),
-            ],
+            0 => {
+                vec![header("traceparent", Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))]
+            }
+            1 => vec![header("a", Some(b"1")), header("b", None), header("a", Some(b"2"))],
+            2 => vec![header("binary", Some(&[0xff, 0, 0xfe])), header("empty", Some(b""))],
             3 => vec![
                 header("rollcall-source", Some(b"1-other:0:7")),
                 header("rollcall-reason", Some(b"not_json")),
@@ -185,12 +155,8 @@ const VERSIONS: &[&str] = &[
     "4.0.0",
     "10.0",
 ];
-const DEVICES: &[&str] = &[
-    "android", "android", "android", "Android", "ANDROID", "iOS", "ios", "ios", "web",
-];
-const LOCALES: &[&str] = &[
-    "RU", "US", "us", "DE", "IN", "in", "pt_BR", "zh-Hant", "FR", "ID", "NG",
-];
+const DEVICES: &[&str] = &["android", "android", "android", "Android", "ANDROID", "iOS", "ios", "ios", "web"];
+const LOCALES: &[&str] = &["RU", "US", "us", "DE", "IN", "in", "pt_BR", "zh-Hant", "FR", "ID", "NG"];
 const SPACES: &[&str] = &[" ", "  ", "\t", "\n", "\r\n", " \n\t "];
 const EXTRAS: &[&str] = &[
     r#""extra":{"a":[1,2,{"b":null}],"c":"\u00e9"}"#,

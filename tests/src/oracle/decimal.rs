@@ -29,30 +29,18 @@ impl Decimal {
         let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let mut digits: Vec<u8> = whole
-            .bytes()
-            .chain(fraction.bytes())
-            .map(|byte| byte - b'0')
-            .collect();
+        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
         let leading_zeros = digits.iter().take_while(|digit| **digit == 0).count();
         digits.drain(..leading_zeros);
         while digits.last() == Some(&0) {
             digits.pop();
         }
         if digits.is_empty() {
-            return Some(Self {
-                negative: false,
-                digits,
-                magnitude: Integer::small(0),
-            });
+            return Some(Self { negative: false, digits, magnitude: Integer::small(0) });
         }
         let point = i64::try_from(whole.len()).ok()? - i64::try_from(leading_zeros).ok()?;
         let magnitude = Integer::parse(exponent).plus(&Integer::small(point));
-        Some(Self {
-            negative,
-            digits,
-            magnitude,
-        })
+        Some(Self { negative, digits, magnitude })
     }
 
     /// The largest whole number that is not above this one; `None` when it has more than 18 digits.
@@ -101,9 +89,7 @@ impl Decimal {
     }
 
     fn compare_size(&self, other: &Self) -> Ordering {
-        self.magnitude
-            .compare(&other.magnitude)
-            .then_with(|| self.digits.cmp(&other.digits))
+        self.magnitude.compare(&other.magnitude).then_with(|| self.digits.cmp(&other.digits))
     }
 }
 
@@ -121,32 +107,21 @@ impl Integer {
             .bytes()
             .map(|byte| byte - b'0')
             .collect();
-        Self {
-            negative: negative && !digits.is_empty(),
-            digits,
-        }
+        Self { negative: negative && !digits.is_empty(), digits }
     }
 
     fn plus(&self, other: &Self) -> Self {
         if self.negative == other.negative {
-            return Self {
-                negative: self.negative,
-                digits: add(&self.digits, &other.digits),
-            };
+            return Self { negative: self.negative, digits: add(&self.digits, &other.digits) };
         }
         match compare_digits(&self.digits, &other.digits) {
-            Ordering::Equal => Self {
-                negative: false,
-                digits: Vec::new(),
-            },
-            Ordering::Greater => Self {
-                negative: self.negative,
-                digits: subtract(&self.digits, &other.digits),
-            },
-            Ordering::Less => Self {
-                negative: other.negative,
-                digits: subtract(&other.digits, &self.digits),
-            },
+            Ordering::Equal => Self { negative: false, digits: Vec::new() },
+            Ordering::Greater => {
+                Self { negative: self.negative, digits: subtract(&self.digits, &other.digits) }
+            }
+            Ordering::Less => {
+                Self { negative: other.negative, digits: subtract(&other.digits, &self.digits) }
+            }
         }
     }
 
@@ -213,10 +188,7 @@ mod tests {
     #[test]
     fn a_floor_goes_down_and_is_exact() {
         assert_eq!(floor("0.00000000017e19"), Some(1_700_000_000));
-        assert_eq!(
-            floor("1700000000.999999999999999999999999999"),
-            Some(1_700_000_000)
-        );
+        assert_eq!(floor("1700000000.999999999999999999999999999"), Some(1_700_000_000));
         assert_eq!(floor("17E+8"), Some(1_700_000_000));
         assert_eq!(floor("-1.5"), Some(-2));
         assert_eq!(floor("-2.0"), Some(-2));
@@ -230,37 +202,25 @@ mod tests {
 
     #[test]
     fn only_what_json_calls_a_number_is_one() {
-        for text in [
-            "", " 1", "1 ", "+1", "01", "1.", ".1", "1e", "1e+", "0x1", "1_0", "-", "--1", "NaN", "١",
-        ] {
+        for text in
+            ["", " 1", "1 ", "+1", "01", "1.", ".1", "1e", "1e+", "0x1", "1_0", "-", "--1", "NaN", "١"]
+        {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn numbers_compare_by_value() {
-        let order = |left: &str, right: &str| {
-            Decimal::parse(left)
-                .unwrap()
-                .compare(&Decimal::parse(right).unwrap())
-        };
+        let order =
+            |left: &str, right: &str| Decimal::parse(left).unwrap().compare(&Decimal::parse(right).unwrap());
         assert_eq!(order("1.0", "1"), Ordering::Equal);
         assert_eq!(order("100", "1e2"), Ordering::Equal);
         assert_eq!(order("-0", "0.0e5"), Ordering::Equal);
         assert_eq!(order("9007199254740993", "9007199254740992"), Ordering::Greater);
         assert_eq!(order("0.1", "0.10000000000000000000001"), Ordering::Less);
         assert_eq!(order("-10", "-9"), Ordering::Less);
-        assert_eq!(
-            order("1e100000000000000000000001", "9e100000000000000000000000"),
-            Ordering::Greater
-        );
-        assert_eq!(
-            order("1e-100000000000000000000001", "9e-100000000000000000000000"),
-            Ordering::Less
-        );
-        assert_eq!(
-            order("0.1e100000000000000000000001", "1e100000000000000000000000"),
-            Ordering::Equal
-        );
+        assert_eq!(order("1e100000000000000000000001", "9e100000000000000000000000"), Ordering::Greater);
+        assert_eq!(order("1e-100000000000000000000001", "9e-100000000000000000000000"), Ordering::Less);
+        assert_eq!(order("0.1e100000000000000000000001", "1e100000000000000000000000"), Ordering::Equal);
     }
 }

@@ -89,10 +89,7 @@ pub(super) fn dead_letter(
     added_headers.push(source_header(record, target));
     for family in ["__connect.errors", "__streams.errors"] {
         added_headers.push(header(&format!("{family}.topic"), &settings.source_topic));
-        added_headers.push(header(
-            &format!("{family}.partition"),
-            &record.partition.to_string(),
-        ));
+        added_headers.push(header(&format!("{family}.partition"), &record.partition.to_string()));
         added_headers.push(header(&format!("{family}.offset"), &record.offset.to_string()));
     }
     Delivery {
@@ -108,10 +105,7 @@ pub(super) fn dead_letter(
 }
 
 fn source_header(record: &SourceRecord, target: Target<'_>) -> (String, Option<Vec<u8>>) {
-    header(
-        "rollcall-source",
-        &format!("{}:{}:{}", target.incarnation, record.partition, record.offset),
-    )
+    header("rollcall-source", &format!("{}:{}:{}", target.incarnation, record.partition, record.offset))
 }
 
 fn header(name: &str, value: &str) -> (String, Option<Vec<u8>>) {

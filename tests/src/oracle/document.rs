@@ -70,26 +70,15 @@ struct Progress {
 impl Truth {
     /// Starts with an empty log.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            partitions: BTreeMap::new(),
-        }
+        Self { settings, partitions: BTreeMap::new() }
     }
 
     /// Adds the next record of its partition's log; offsets must rise.
     pub fn append(&mut self, record: SourceRecord) {
         let progress = self.partitions.entry(record.partition).or_default();
         let last = progress.records.last().map_or(-1, |last| last.offset);
-        assert!(
-            record.offset > last,
-            "offset {} comes after {last}",
-            record.offset
-        );
-        assert!(
-            record.offset >= progress.position,
-            "offset {} was passed already",
-            record.offset
-        );
+        assert!(record.offset > last, "offset {} comes after {last}", record.offset);
+        assert!(record.offset >= progress.position, "offset {} was passed already", record.offset);
         progress.records.push(record);
     }
 
@@ -101,16 +90,11 @@ impl Truth {
         for (partition, progress) in &mut self.partitions {
             let position = positions.get(partition).copied().unwrap_or(0);
             if position < progress.position {
-                return Err(format!(
-                    "partition {partition} fell from {} to {position}",
-                    progress.position
-                ));
+                return Err(format!("partition {partition} fell from {} to {position}", progress.position));
             }
             progress.position = position;
-            while let Some(record) = progress
-                .records
-                .get(progress.folded)
-                .filter(|next| next.offset < position)
+            while let Some(record) =
+                progress.records.get(progress.folded).filter(|next| next.offset < position)
             {
                 progress.truth.fold(&self.settings, record);
                 progress.folded += 1;
@@ -124,10 +108,7 @@ impl Truth {
 fn expected(settings: &Settings, truths: &[&PartitionTruth], positions: &BTreeMap<i32, i64>) -> Expected {
     let merged = merge(settings, truths);
     let tables = |count| -> BTreeMap<&str, NamedCounts> {
-        let fields = settings
-            .dimensions
-            .iter()
-            .map(|dimension| dimension.field.as_str());
+        let fields = settings.dimensions.iter().map(|dimension| dimension.field.as_str());
         fields
             .zip(&merged.tables)
             .map(|(field, table)| (field, largest(table, settings.max_values, count)))
@@ -135,21 +116,11 @@ fn expected(settings: &Settings, truths: &[&PartitionTruth], positions: &BTreeMa
     };
     let (by, processed_by) = (tables(logins), tables(processed));
     let (keys, optional_keys) = keys(settings, &merged, &by, &processed_by);
-    let mut unique: BTreeMap<String, NamedCounts> = settings
-        .unique
-        .iter()
-        .map(|field| (field.clone(), NamedCounts::new()))
-        .collect();
-    for (day, counts) in merged
-        .unique
-        .iter()
-        .filter(|(day, _)| Some(**day) > merged.unique_let_go)
-    {
+    let mut unique: BTreeMap<String, NamedCounts> =
+        settings.unique.iter().map(|field| (field.clone(), NamedCounts::new())).collect();
+    for (day, counts) in merged.unique.iter().filter(|(day, _)| Some(**day) > merged.unique_let_go) {
         for (field, count) in settings.unique.iter().zip(counts) {
-            unique
-                .entry(field.clone())
-                .or_default()
-                .insert(civil::date(*day), *count);
+            unique.entry(field.clone()).or_default().insert(civil::date(*day), *count);
         }
     }
     let day_after = |day| civil::date(last_local_day(settings, day) + 1);
@@ -177,11 +148,8 @@ fn expected(settings: &Settings, truths: &[&PartitionTruth], positions: &BTreeMa
 }
 
 fn records(merged: &Merged) -> Value {
-    let mut dead_letters: NamedCounts = merged
-        .dead_letters
-        .iter()
-        .map(|(reason, count)| ((*reason).to_owned(), *count))
-        .collect();
+    let mut dead_letters: NamedCounts =
+        merged.dead_letters.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
     dead_letters.insert("total".to_owned(), merged.dead_letters.values().sum());
     json!({
         "read": merged.read,
@@ -211,9 +179,7 @@ fn side(merged: &Merged, by: &BTreeMap<&str, NamedCounts>, count: fn(&Counts) ->
 }
 
 fn hour_counts(merged: &Merged, count: fn(&Counts) -> u64) -> Vec<u64> {
-    (0..24)
-        .map(|hour| merged.hours.get(&hour).map_or(0, count))
-        .collect()
+    (0..24).map(|hour| merged.hours.get(&hour).map_or(0, count)).collect()
 }
 
 /// The value with the most logins; of several the one that sorts first.
@@ -224,10 +190,7 @@ fn most_popular(by: &NamedCounts) -> Value {
             most = Some((value, *logins));
         }
     }
-    most.map_or(
-        Value::Null,
-        |(value, logins)| json!({"value": value, "logins": logins}),
-    )
+    most.map_or(Value::Null, |(value, logins)| json!({"value": value, "logins": logins}))
 }
 
 type Keys = BTreeMap<String, NamedCounts>;
@@ -259,33 +222,16 @@ fn keys(
     keys.insert(key("totals"), totals(merged));
 
     let last_of = |day: Option<i64>| day.map(|day| last_local_day(settings, day));
-    for (day, logins) in merged
-        .local_days
-        .iter()
-        .filter(|(day, _)| Some(**day) > last_of(merged.let_go))
-    {
+    for (day, logins) in merged.local_days.iter().filter(|(day, _)| Some(**day) > last_of(merged.let_go)) {
         let is_sure = Some(*day) > last_of(merged.before_kept);
         let into = if is_sure { &mut keys } else { &mut optional };
-        into.entry(key("days"))
-            .or_default()
-            .insert(civil::date(*day), *logins);
+        into.entry(key("days")).or_default().insert(civil::date(*day), *logins);
     }
-    let published = merged
-        .quarters
-        .iter()
-        .rev()
-        .filter(|(day, _)| Some(**day) > merged.let_go);
+    let published = merged.quarters.iter().rev().filter(|(day, _)| Some(**day) > merged.let_go);
     for (day, quarters) in published.take(QUARTER_DAYS_MAX) {
-        let into = if Some(*day) > merged.before_kept {
-            &mut keys
-        } else {
-            &mut optional
-        };
-        let counts = quarters
-            .iter()
-            .enumerate()
-            .map(|(quarter, logins)| (quarter.to_string(), *logins))
-            .collect();
+        let into = if Some(*day) > merged.before_kept { &mut keys } else { &mut optional };
+        let counts =
+            quarters.iter().enumerate().map(|(quarter, logins)| (quarter.to_string(), *logins)).collect();
         into.insert(key(&format!("quarters:{}", civil::date(*day))), counts);
     }
     (keys, optional)
@@ -296,10 +242,7 @@ fn totals(merged: &Merged) -> NamedCounts {
         ("read".to_owned(), merged.read),
         ("logins".to_owned(), merged.total.logins),
         ("processed".to_owned(), merged.total.processed),
-        (
-            "filtered".to_owned(),
-            merged.total.logins - merged.total.processed,
-        ),
+        ("filtered".to_owned(), merged.total.logins - merged.total.processed),
         ("dead_letters".to_owned(), merged.dead_letters.values().sum()),
         ("output_refused".to_owned(), 0),
     ]);

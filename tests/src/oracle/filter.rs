@@ -11,10 +11,7 @@ use super::version::Version;
 
 /// Whether all conditions hold.
 pub(super) fn passes(settings: &Settings, values: &Values) -> bool {
-    settings
-        .filter
-        .iter()
-        .all(|condition| holds(settings, condition, values.get(&condition.field)))
+    settings.filter.iter().all(|condition| holds(settings, condition, values.get(&condition.field)))
 }
 
 fn holds(settings: &Settings, condition: &Condition, value: Option<&Value>) -> bool {

@@ -44,10 +44,7 @@ pub struct Document {
 
 /// Reads one JSON text. `None` when it is not JSON.
 pub fn read(text: &str) -> Option<Document> {
-    let mut reader = Reader {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
     reader.skip_space();
     let mut members = Vec::new();
     let kind = if reader.peek() == Some(b'{') {
@@ -65,10 +62,8 @@ pub fn read(text: &str) -> Option<Document> {
 
 /// The characters of a JSON string, given with its quotes. `None` when it holds a lone surrogate.
 pub fn unescape(quoted: &str) -> Option<String> {
-    let inner = quoted
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .expect("a string has its quotes");
+    let inner =
+        quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).expect("a string has its quotes");
     let mut plain = String::new();
     let mut rest = inner.chars();
     while let Some(character) = rest.next() {
@@ -106,10 +101,7 @@ pub fn unescape(quoted: &str) -> Option<String> {
 
 /// Whether the text is exactly one number by JSON's grammar.
 pub fn is_number(text: &str) -> bool {
-    let mut reader = Reader {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
     reader.number().is_some() && reader.peek().is_none()
 }
 
@@ -183,12 +175,7 @@ impl Reader<'_> {
             self.skip_space();
             let value_start = self.at;
             let kind = self.skip_value()?;
-            members.push(Member {
-                name,
-                name_start,
-                value: value_start..self.at,
-                kind,
-            });
+            members.push(Member { name, name_start, value: value_start..self.at, kind });
             self.skip_space();
             if self.take(b'}').is_some() {
                 return Some(());

@@ -71,15 +71,11 @@ pub fn judge(settings: &Settings, record: &SourceRecord) -> Judged {
             } else {
                 Verdict::Filtered
             };
-            Judged {
-                verdict,
-                counted: Some(count(settings, &login)),
-            }
+            Judged { verdict, counted: Some(count(settings, &login)) }
         }
-        Err(Refusal { reason, field }) => Judged {
-            verdict: Verdict::DeadLetter { reason, field },
-            counted: None,
-        },
+        Err(Refusal { reason, field }) => {
+            Judged { verdict: Verdict::DeadLetter { reason, field }, counted: None }
+        }
     }
 }
 
@@ -110,12 +106,7 @@ fn read_login<'a>(settings: &Settings, record: &'a SourceRecord) -> Result<Login
     }
     check_fields(settings, &document, &values)?;
     let time_ms = event_time_ms(settings, record, &values)?;
-    Ok(Login {
-        text,
-        document,
-        values,
-        time_seconds: time_ms.div_euclid(1000),
-    })
+    Ok(Login { text, document, values, time_seconds: time_ms.div_euclid(1000) })
 }
 
 /// What the configured fields hold; `None` when one of them is a string with a lone surrogate.
@@ -126,44 +117,25 @@ fn read_values(settings: &Settings, text: &str, document: &Document) -> Option<V
         let Some(name) = member.name.as_deref().filter(|name| configured.contains(name)) else {
             continue;
         };
-        let json_text = text
-            .get(member.value.clone())
-            .expect("the reader's places are in the text");
+        let json_text = text.get(member.value.clone()).expect("the reader's places are in the text");
         let value_text = match member.kind {
             Kind::Null => continue,
             Kind::Text => json::unescape(json_text)?,
             _ => json_text.to_owned(),
         };
-        values.insert(
-            name.to_owned(),
-            Value {
-                kind: member.kind,
-                text: value_text,
-            },
-        );
+        values.insert(name.to_owned(), Value { kind: member.kind, text: value_text });
     }
     for (name, default) in &settings.defaults {
-        values.entry(name.clone()).or_insert_with(|| Value {
-            kind: Kind::Text,
-            text: default.clone(),
-        });
+        values.entry(name.clone()).or_insert_with(|| Value { kind: Kind::Text, text: default.clone() });
     }
     Some(values)
 }
 
 /// All reasons of single fields but those of time, each for all fields before the next one.
 fn check_fields(settings: &Settings, document: &Document, values: &Values) -> Result<(), Refusal> {
-    let refusal = |reason, field: &str| {
-        Err(Refusal {
-            reason,
-            field: Some(field.to_owned()),
-        })
-    };
+    let refusal = |reason, field: &str| Err(Refusal { reason, field: Some(field.to_owned()) });
     for field in settings.configured_fields() {
-        let named = document
-            .members
-            .iter()
-            .filter(|member| member.name.as_deref() == Some(field));
+        let named = document.members.iter().filter(|member| member.name.as_deref() == Some(field));
         if named.count() > 1 {
             return refusal("duplicate_field", field);
         }
@@ -173,12 +145,7 @@ fn check_fields(settings: &Settings, document: &Document, values: &Values) -> Re
             return refusal("missing_field", field);
         }
     }
-    let present = || {
-        settings
-            .text_fields()
-            .into_iter()
-            .filter_map(|field| Some((field, values.get(field)?)))
-    };
+    let present = || settings.text_fields().into_iter().filter_map(|field| Some((field, values.get(field)?)));
     for (field, value) in present() {
         let may_be_a_number = field == settings.timestamp_field;
         if value.kind != Kind::Text && !(may_be_a_number && value.kind == Kind::Number) {
@@ -199,13 +166,8 @@ fn check_fields(settings: &Settings, document: &Document, values: &Values) -> Re
 }
 
 fn event_time_ms(settings: &Settings, record: &SourceRecord, values: &Values) -> Result<i64, Refusal> {
-    let refusal = |reason| Refusal {
-        reason,
-        field: Some(settings.timestamp_field.clone()),
-    };
-    let value = values
-        .get(&settings.timestamp_field)
-        .expect("the timestamp is required");
+    let refusal = |reason| Refusal { reason, field: Some(settings.timestamp_field.clone()) };
+    let value = values.get(&settings.timestamp_field).expect("the timestamp is required");
     let number = Decimal::parse(&value.text).ok_or_else(|| refusal("bad_timestamp"))?;
     let unit_ms = match settings.timestamp_unit {
         TimestampUnit::Seconds => 1000,
@@ -224,13 +186,8 @@ fn event_time_ms(settings: &Settings, record: &SourceRecord, values: &Values) ->
 }
 
 fn count(settings: &Settings, login: &Login<'_>) -> Counted {
-    let text = |field: &str| {
-        login
-            .values
-            .get(field)
-            .map(|value| value.text.clone())
-            .filter(|text| !text.is_empty())
-    };
+    let text =
+        |field: &str| login.values.get(field).map(|value| value.text.clone()).filter(|text| !text.is_empty());
     let dimension_value = |field: &str, fold| match text(field) {
         None => "~unknown".to_owned(),
         Some(value) if value.starts_with('~') => "~other".to_owned(),
@@ -242,11 +199,7 @@ fn count(settings: &Settings, login: &Login<'_>) -> Counted {
     };
     Counted {
         time_seconds: login.time_seconds,
-        dimensions: settings
-            .dimensions
-            .iter()
-            .map(|each| dimension_value(&each.field, each.fold))
-            .collect(),
+        dimensions: settings.dimensions.iter().map(|each| dimension_value(&each.field, each.fold)).collect(),
         unique: settings.unique.iter().map(|field| text(field)).collect(),
     }
 }

@@ -33,9 +33,7 @@ pub(super) struct Merged {
 /// Adds up all partitions.
 pub(super) fn merge(settings: &Settings, partitions: &[&PartitionTruth]) -> Merged {
     let mut merged = Merged::default();
-    merged
-        .tables
-        .resize_with(settings.dimensions.len(), Table::default);
+    merged.tables.resize_with(settings.dimensions.len(), Table::default);
     let mut unique: BTreeMap<i64, Vec<HashSet<&str>>> = BTreeMap::new();
     for partition in partitions {
         merged.read += partition.read;
@@ -56,9 +54,7 @@ pub(super) fn merge(settings: &Settings, partitions: &[&PartitionTruth]) -> Merg
             }
         }
         for (day, sets) in &partition.unique {
-            let all = unique
-                .entry(*day)
-                .or_insert_with(|| vec![HashSet::new(); settings.unique.len()]);
+            let all = unique.entry(*day).or_insert_with(|| vec![HashSet::new(); settings.unique.len()]);
             for (all, set) in all.iter_mut().zip(sets) {
                 all.extend(set.iter().map(String::as_str));
             }
@@ -71,9 +67,7 @@ pub(super) fn merge(settings: &Settings, partitions: &[&PartitionTruth]) -> Merg
         merged.unique_let_go = merged.unique_let_go.max(partition.newest_unique_let_go);
     }
     for (day, sets) in unique {
-        merged
-            .unique
-            .insert(day, sets.iter().map(|set| to_u64(set.len())).collect());
+        merged.unique.insert(day, sets.iter().map(|set| to_u64(set.len())).collect());
     }
     merged.local_days = local_days(settings, &merged.quarters);
     merged
@@ -81,11 +75,8 @@ pub(super) fn merge(settings: &Settings, partitions: &[&PartitionTruth]) -> Merg
 
 /// The values with the most counts, at most `values_max` of them, the rest in `~other`; no zeros.
 pub(super) fn largest(table: &Table, values_max: usize, count: fn(&Counts) -> u64) -> BTreeMap<String, u64> {
-    let mut ranked: Vec<(Reverse<u64>, &str)> = table
-        .values
-        .iter()
-        .map(|(value, counts)| (Reverse(count(counts)), value.as_str()))
-        .collect();
+    let mut ranked: Vec<(Reverse<u64>, &str)> =
+        table.values.iter().map(|(value, counts)| (Reverse(count(counts)), value.as_str())).collect();
     ranked.sort_unstable();
     let mut by: HashMap<String, u64> = HashMap::new();
     for (mark, counts) in &table.marks {

@@ -7,12 +7,7 @@ pub struct Address(Vec<u8>);
 impl Address {
     /// Reads dotted decimal without leading zeros, or RFC 4291's text without a zone; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.contains(':') {
-            ipv6(text)
-        } else {
-            ipv4(text)
-        }
-        .map(Self)
+        if text.contains(':') { ipv6(text) } else { ipv4(text) }.map(Self)
     }
 
     /// The address with all but its first bits zero.
@@ -44,16 +39,13 @@ pub fn is_in(address: &str, cidr: &str) -> bool {
     let Some(address) = Address::parse(address) else {
         return false;
     };
-    let (base, prefix) = cidr
-        .split_once('/')
-        .map_or((cidr, None), |(base, prefix)| (base, Some(prefix)));
+    let (base, prefix) = cidr.split_once('/').map_or((cidr, None), |(base, prefix)| (base, Some(prefix)));
     let Some(base) = Address::parse(base) else {
         return false;
     };
     let all_bits = base.0.len() * 8;
-    let prefix_bits = prefix.map_or(all_bits, |prefix| {
-        prefix.parse().expect("the prefix of a CIDR is a number")
-    });
+    let prefix_bits =
+        prefix.map_or(all_bits, |prefix| prefix.parse().expect("the prefix of a CIDR is a number"));
     address.0.len() == base.0.len() && address.network(prefix_bits) == base.network(prefix_bits)
 }
 
@@ -83,16 +75,8 @@ fn ipv6(text: &str) -> Option<Vec<u8>> {
         return (bytes.len() == 16).then_some(bytes);
     };
     // The `::` stands for at least one group. A second one leaves an empty group, which is refused.
-    let mut bytes = if head.is_empty() {
-        Vec::new()
-    } else {
-        groups(head, false)?
-    };
-    let tail = if tail.is_empty() {
-        Vec::new()
-    } else {
-        groups(tail, true)?
-    };
+    let mut bytes = if head.is_empty() { Vec::new() } else { groups(head, false)? };
+    let tail = if tail.is_empty() { Vec::new() } else { groups(tail, true)? };
     if bytes.len() + tail.len() > 14 {
         return None;
     }
@@ -131,13 +115,7 @@ fn ipv6_text(groups: &[u16]) -> String {
             (longest_start, longest) = (start, run);
         }
     }
-    let hex = |groups: &[u16]| {
-        groups
-            .iter()
-            .map(|group| format!("{group:x}"))
-            .collect::<Vec<_>>()
-            .join(":")
-    };
+    let hex = |groups: &[u16]| groups.iter().map(|group| format!("{group:x}")).collect::<Vec<_>>().join(":");
     if longest < 2 {
         return hex(groups);
     }

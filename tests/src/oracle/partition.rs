@@ -69,10 +69,8 @@ impl PartitionTruth {
             *self.dead_letters.entry(reason).or_default() += 1;
         }
         if let Some(login) = judged.counted {
-            let one = Counts {
-                logins: 1,
-                processed: u64::from(matches!(judged.verdict, Verdict::Output { .. })),
-            };
+            let one =
+                Counts { logins: 1, processed: u64::from(matches!(judged.verdict, Verdict::Output { .. })) };
             self.count(settings, &login, one);
         }
     }
@@ -90,20 +88,13 @@ impl PartitionTruth {
             quarters: vec![Counts::default(); 96],
             tables: vec![Table::default(); settings.dimensions.len()],
         };
-        if let Some(day) = keep_newest(
-            &mut self.days,
-            DAYS_MAX,
-            utc_day,
-            &mut self.newest_day_let_go,
-            new_day,
-        ) {
+        if let Some(day) =
+            keep_newest(&mut self.days, DAYS_MAX, utc_day, &mut self.newest_day_let_go, new_day)
+        {
             day.total.add(one);
             let quarter = login.time_seconds.rem_euclid(DAY_SECONDS) / QUARTER_SECONDS;
             let quarter = usize::try_from(quarter).expect("a quarter is 0 to 95");
-            day.quarters
-                .get_mut(quarter)
-                .expect("a day has 96 quarters")
-                .add(one);
+            day.quarters.get_mut(quarter).expect("a day has 96 quarters").add(one);
             count_values(&mut day.tables, login, one, settings.max_values);
         }
 
@@ -157,18 +148,12 @@ impl Table {
 
     /// Folds the smaller half of the values, at least one, into `~other`.
     fn fold_smallest(&mut self) {
-        let mut ranked: Vec<(u64, Reverse<String>)> = self
-            .values
-            .iter()
-            .map(|(value, counts)| (counts.logins, Reverse(value.clone())))
-            .collect();
+        let mut ranked: Vec<(u64, Reverse<String>)> =
+            self.values.iter().map(|(value, counts)| (counts.logins, Reverse(value.clone()))).collect();
         ranked.sort();
         let folded = (ranked.len() / 2).max(1);
         for (_, Reverse(value)) in ranked.into_iter().take(folded) {
-            let counts = self
-                .values
-                .remove(&value)
-                .expect("the value was listed from this table");
+            let counts = self.values.remove(&value).expect("the value was listed from this table");
             self.marks.entry("~other".to_owned()).or_default().add(counts);
         }
     }

@@ -131,10 +131,7 @@ impl Default for Settings {
             operator,
             values: vec![value.to_owned()],
         };
-        let dimension = |field: &str, fold| Dimension {
-            field: field.to_owned(),
-            fold,
-        };
+        let dimension = |field: &str, fold| Dimension { field: field.to_owned(), fold };
         Self {
             pipeline: "user-login".to_owned(),
             source_topic: "user-login".to_owned(),
@@ -193,19 +190,9 @@ impl Settings {
     pub fn configured_fields(&self) -> Vec<&str> {
         let mut fields = self.text_fields();
         fields.extend(self.filter.iter().map(|condition| condition.field.as_str()));
-        fields.extend([
-            self.user_field.as_str(),
-            &self.timestamp_field,
-            &self.version_field,
-        ]);
+        fields.extend([self.user_field.as_str(), &self.timestamp_field, &self.version_field]);
         fields.extend(self.defaults.keys().map(String::as_str));
-        fields.extend(
-            self.drop
-                .iter()
-                .chain(&self.mask)
-                .chain(&self.hash)
-                .map(String::as_str),
-        );
+        fields.extend(self.drop.iter().chain(&self.mask).chain(&self.hash).map(String::as_str));
         fields
     }
 }

@@ -24,18 +24,11 @@ pub(super) fn key(settings: &Settings, record: &SourceRecord, login: &Login<'_>)
 
 /// The output record's value.
 pub(super) fn value(settings: &Settings, login: &Login<'_>) -> Vec<u8> {
-    let mut edit = Edit {
-        removed: vec![false; login.text.len()],
-        inserted: BTreeMap::new(),
-    };
+    let mut edit = Edit { removed: vec![false; login.text.len()], inserted: BTreeMap::new() };
     let members = &login.document.members;
     for (index, member) in members.iter().enumerate() {
         if is_dropped(settings, member) {
-            let before = members
-                .iter()
-                .take(index)
-                .rev()
-                .find(|other| !is_dropped(settings, other));
+            let before = members.iter().take(index).rev().find(|other| !is_dropped(settings, other));
             let range = match (before, members.get(index + 1)) {
                 (Some(kept), _) => kept.value.end..member.value.end,
                 (None, Some(next)) => member.name_start..next.name_start,
@@ -54,10 +47,7 @@ pub(super) fn value(settings: &Settings, login: &Login<'_>) -> Vec<u8> {
         if is_sent || settings.drop.contains(name) {
             continue;
         }
-        let filled = Value {
-            kind: Kind::Text,
-            text: default.clone(),
-        };
+        let filled = Value { kind: Kind::Text, text: default.clone() };
         let filled = match delivered(settings, name, &filled) {
             Delivered::AsItIs => json::quote(default),
             Delivered::Text(text) => json::quote(&text),
@@ -80,11 +70,7 @@ enum Delivered {
 fn delivered(settings: &Settings, field: &str, value: &Value) -> Delivered {
     let is_in = |fields: &[String]| fields.iter().any(|other| other == field);
     if is_in(&settings.mask) {
-        let address = if value.kind == Kind::Text {
-            network::mask(&value.text)
-        } else {
-            None
-        };
+        let address = if value.kind == Kind::Text { network::mask(&value.text) } else { None };
         return address.map_or(Delivered::Null, Delivered::Text);
     }
     if is_in(&settings.hash) {
@@ -110,10 +96,7 @@ fn replacement(settings: &Settings, login: &Login<'_>, member: &Member) -> Optio
 }
 
 fn is_dropped(settings: &Settings, member: &Member) -> bool {
-    member
-        .name
-        .as_ref()
-        .is_some_and(|name| settings.drop.contains(name))
+    member.name.as_ref().is_some_and(|name| settings.drop.contains(name))
 }
 
 /// Which bytes of a text go, and what comes before which byte.
@@ -124,10 +107,7 @@ struct Edit {
 
 impl Edit {
     fn remove(&mut self, range: Range<usize>) {
-        self.removed
-            .get_mut(range)
-            .expect("a member is inside of the text")
-            .fill(true);
+        self.removed.get_mut(range).expect("a member is inside of the text").fill(true);
     }
 
     fn insert(&mut self, before: usize, text: &str) {

@@ -15,15 +15,11 @@ pub struct Version {
 impl Version {
     /// Reads exactly one version; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let (rest, build) = text
-            .split_once('+')
-            .map_or((text, None), |(rest, build)| (rest, Some(build)));
+        let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
         if build.is_some_and(|build| !build.split('.').all(is_identifier)) {
             return None;
         }
-        let (core, pre) = rest
-            .split_once('-')
-            .map_or((rest, None), |(core, pre)| (core, Some(pre)));
+        let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
         let mut numbers = Vec::new();
         for part in core.split('.') {
             if !is_digits(part) {
@@ -74,10 +70,7 @@ fn is_digits(text: &str) -> bool {
 }
 
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// SemVer 2.0.0, section 11.4: numeric ones by value and below all others, which compare by ASCII.
@@ -96,9 +89,7 @@ mod tests {
     use super::*;
 
     fn order(left: &str, right: &str) -> Ordering {
-        Version::parse(left)
-            .unwrap()
-            .compare(&Version::parse(right).unwrap())
+        Version::parse(left).unwrap().compare(&Version::parse(right).unwrap())
     }
 
     #[test]
@@ -107,10 +98,7 @@ mod tests {
         assert_eq!(order("03.00010", "3.10"), Ordering::Equal);
         assert_eq!(order("3.10", "3.9"), Ordering::Greater);
         assert_eq!(order("3.0.0.0.1", "3"), Ordering::Greater);
-        assert_eq!(
-            order("99999999999999999999999999", "100000000000000000000000000"),
-            Ordering::Less
-        );
+        assert_eq!(order("99999999999999999999999999", "100000000000000000000000000"), Ordering::Less);
     }
 
     #[test]

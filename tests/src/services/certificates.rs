@@ -29,9 +29,7 @@ pub struct Certificate {
 impl Authority {
     /// A new authority, which nobody trusts yet.
     pub fn new() -> Result<Self> {
-        let authority = Self {
-            folder: Arc::new(Folder::new("authority")?),
-        };
+        let authority = Self { folder: Arc::new(Folder::new("authority")?) };
         authority.request("authority", "authority", &[])?;
         Ok(authority)
     }
@@ -71,10 +69,7 @@ impl Authority {
             .output()
             .context("failed to run openssl")?;
         if !output.status.success() {
-            bail!(
-                "openssl failed to make a certificate: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("openssl failed to make a certificate: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }

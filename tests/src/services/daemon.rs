@@ -25,13 +25,7 @@ impl Daemon {
     /// A service that is not running yet; its log goes to `<name>.log` in `folder`.
     pub(super) fn new(name: &str, program: PathBuf, arguments: Vec<String>, folder: &Path) -> Self {
         let log_path = folder.join(format!("{name}.log"));
-        Self {
-            name: name.to_owned(),
-            program,
-            arguments,
-            log_path,
-            process: None,
-        }
+        Self { name: name.to_owned(), program, arguments, log_path, process: None }
     }
 
     /// Starts it, and waits until `probe` gets an answer from it; the end of its log is in the error.
@@ -84,9 +78,7 @@ impl Daemon {
     }
 
     fn running(&mut self) -> Result<&mut Process> {
-        self.process
-            .as_mut()
-            .with_context(|| format!("{} is not running", self.name))
+        self.process.as_mut().with_context(|| format!("{} is not running", self.name))
     }
 
     fn wait_ready<T>(&mut self, deadline: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
@@ -111,14 +103,8 @@ impl Daemon {
     fn log_end(&self) -> String {
         let text = std::fs::read_to_string(&self.log_path).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        let end = lines
-            .get(lines.len().saturating_sub(LOG_LINES_SHOWN)..)
-            .unwrap_or_default();
-        format!(
-            "failed to start {}; the end of its log:\n{}\n",
-            self.name,
-            end.join("\n")
-        )
+        let end = lines.get(lines.len().saturating_sub(LOG_LINES_SHOWN)..).unwrap_or_default();
+        format!("failed to start {}; the end of its log:\n{}\n", self.name, end.join("\n"))
     }
 }
 

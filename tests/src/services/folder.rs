@@ -19,10 +19,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// A new, empty folder whose name begins with `name`.
     pub(crate) fn new(name: &str) -> Result<Self> {
-        let root = ROOT
-            .get_or_init(Root::new)
-            .as_ref()
-            .map_err(|error| anyhow!("{error:#}"))?;
+        let root = ROOT.get_or_init(Root::new).as_ref().map_err(|error| anyhow!("{error:#}"))?;
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = root.path.join(format!("{name}-{number}"));
         fs::create_dir(&path).with_context(|| format!("failed to create {}", path.display()))?;
@@ -82,10 +79,7 @@ impl Root {
         } else {
             Some(sweep_when_this_process_ends(&path)?)
         };
-        Ok(Self {
-            path,
-            _sweeper: sweeper,
-        })
+        Ok(Self { path, _sweeper: sweeper })
     }
 }
 

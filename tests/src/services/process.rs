@@ -18,10 +18,7 @@ use crate::wait::wait_for;
 pub(crate) fn command(program: &Path) -> Command {
     // `setpriv` asks for the signal and then becomes the program: no code of ours runs between fork and exec.
     let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .process_group(0);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).process_group(0);
     command
 }
 
@@ -35,9 +32,7 @@ impl Process {
     /// Starts `command`, which [`command`] made.
     pub(crate) fn spawn(command: Command) -> Result<Self> {
         let (answer, answered) = mpsc::channel();
-        SPAWNER
-            .send((command, answer))
-            .map_err(|_| anyhow!("the thread that starts processes is gone"))?;
+        SPAWNER.send((command, answer)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
         let child = answered
             .recv()
             .context("the thread that starts processes is gone")?
@@ -55,9 +50,7 @@ impl Process {
 
     /// The exit status, when it has ended.
     pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .context("failed to ask for a child's exit status")
+        self.child.try_wait().context("failed to ask for a child's exit status")
     }
 
     /// Waits for its end.

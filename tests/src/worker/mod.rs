@@ -80,36 +80,21 @@ impl Worker {
         }
         // What the person who runs the tests has set is not part of the test.
         for (name, _) in std::env::vars() {
-            if ["ROLLCALL_", "OTEL_", "RUST_LOG", "POD_NAME"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-            {
+            if ["ROLLCALL_", "OTEL_", "RUST_LOG", "POD_NAME"].iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
-        command
-            .envs(options.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.envs(options.environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(command)?;
         let output = Output::collect(process.child_mut(), folder.path())?;
-        Ok(Self {
-            process,
-            output,
-            folder,
-        })
+        Ok(Self { process, output, folder })
     }
 
     /// Runs it to its end; kills it after `deadline`, which is an error.
     pub fn run(options: WorkerOptions, deadline: Duration) -> Result<Finished> {
         let mut worker = Self::start(options)?;
         let code = worker.wait_exit(deadline)?;
-        Ok(Finished {
-            code,
-            stdout: worker.stdout(),
-            stderr: worker.stderr(),
-        })
+        Ok(Finished { code, stdout: worker.stdout(), stderr: worker.stderr() })
     }
 
     /// Waits for a line, on either stream, that contains `text`, and returns it: at once when it came before.
@@ -140,15 +125,9 @@ impl Worker {
     /// Waits for its end, and returns the exit code; a signal's number plus 128 when one ended it, as shells say it.
     pub fn wait_exit(&mut self, deadline: Duration) -> Result<i32> {
         use std::os::unix::process::ExitStatusExt;
-        let status = self
-            .process
-            .wait_exit(deadline)
-            .with_context(|| self.last_words())?;
+        let status = self.process.wait_exit(deadline).with_context(|| self.last_words())?;
         self.output.wait_for_end()?;
-        status
-            .code()
-            .or_else(|| Some(128 + status.signal()?))
-            .context("an end without code or signal")
+        status.code().or_else(|| Some(128 + status.signal()?)).context("an end without code or signal")
     }
 
     /// Whether it has not ended yet.
@@ -172,11 +151,7 @@ impl Worker {
     }
 
     fn last_words(&self) -> String {
-        format!(
-            "rollcall, with its files in {}, said:\n{}",
-            self.folder.path().display(),
-            self.output.end()
-        )
+        format!("rollcall, with its files in {}, said:\n{}", self.folder.path().display(), self.output.end())
     }
 }
 
@@ -204,10 +179,7 @@ fn program() -> Result<PathBuf> {
             return Ok(candidate);
         }
     }
-    bail!(
-        "no rollcall program near {}: run `cargo lab test`, or set ROLLCALL_BIN to one",
-        test.display()
-    )
+    bail!("no rollcall program near {}: run `cargo lab test`, or set ROLLCALL_BIN to one", test.display())
 }
 
 #[cfg(test)]
@@ -219,15 +191,9 @@ mod tests {
         let mut worker = shell("echo first; echo oops >&2; echo last; exit 3");
         assert_eq!(worker.wait_for_line("oo", DEADLINE).unwrap(), "oops");
         assert_eq!(worker.wait_exit(DEADLINE).unwrap(), 3);
-        assert_eq!(
-            (worker.stdout().as_str(), worker.stderr().as_str()),
-            ("first\nlast\n", "oops\n")
-        );
+        assert_eq!((worker.stdout().as_str(), worker.stderr().as_str()), ("first\nlast\n", "oops\n"));
         let error = worker.wait_for_line("absent", DEADLINE).unwrap_err().to_string();
-        assert!(
-            error.starts_with("it ended without a line that has \"absent\""),
-            "{error}"
-        );
+        assert!(error.starts_with("it ended without a line that has \"absent\""), "{error}");
         assert!(error.contains("oops"), "what it said is shown: {error}");
     }
 

@@ -30,22 +30,10 @@ pub(super) enum Stream {
 impl Output {
     /// Takes over the piped streams of `child`; copies go to `stdout.log` and `stderr.log` in `folder`.
     pub(super) fn collect(child: &mut Child, folder: &Path) -> Result<Self> {
-        let stdout = child
-            .stdout
-            .take()
-            .context("the child has no piped standard output")?;
-        let stderr = child
-            .stderr
-            .take()
-            .context("the child has no piped standard error")?;
-        let lines = Lines {
-            said: Vec::new(),
-            open_streams: 2,
-        };
-        let shared = Arc::new(Shared {
-            lines: Mutex::new(lines),
-            changed: Condvar::new(),
-        });
+        let stdout = child.stdout.take().context("the child has no piped standard output")?;
+        let stderr = child.stderr.take().context("the child has no piped standard error")?;
+        let lines = Lines { said: Vec::new(), open_streams: 2 };
+        let shared = Arc::new(Shared { lines: Mutex::new(lines), changed: Condvar::new() });
         let readers = vec![
             shared.read(stdout, Stream::Out, &folder.join("stdout.log"))?,
             shared.read(stderr, Stream::Error, &folder.join("stderr.log"))?,
@@ -63,33 +51,20 @@ impl Output {
             }
             let left = end.saturating_duration_since(Instant::now());
             if lines.open_streams == 0 {
-                bail!(
-                    "it ended without a line that has {text:?}; it said:\n{}",
-                    lines.end()
-                );
+                bail!("it ended without a line that has {text:?}; it said:\n{}", lines.end());
             }
             if left.is_zero() {
                 let waited = deadline.as_secs_f32();
-                bail!(
-                    "waited {waited} s in vain for a line that has {text:?}; it said:\n{}",
-                    lines.end()
-                );
+                bail!("waited {waited} s in vain for a line that has {text:?}; it said:\n{}", lines.end());
             }
-            lines = self
-                .shared
-                .changed
-                .wait_timeout(lines, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            lines = self.shared.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Waits until all that an ended process wrote is here.
     pub(super) fn wait_for_end(&mut self) -> Result<()> {
         for reader in self.readers.drain(..) {
-            reader
-                .join()
-                .map_err(|_| anyhow!("a thread that reads a process' output panicked"))?;
+            reader.join().map_err(|_| anyhow!("a thread that reads a process' output panicked"))?;
         }
         Ok(())
     }
@@ -128,10 +103,7 @@ impl Lines {
     fn end(&self) -> String {
         let from = self.said.len().saturating_sub(LINES_SHOWN);
         let end = self.said.get(from..).unwrap_or_default();
-        end.iter()
-            .map(|(_, line)| line.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
+        end.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -149,22 +121,20 @@ impl Shared {
     ) -> Result<JoinHandle<()>> {
         let mut copy = File::create(copy).with_context(|| format!("failed to create {}", copy.display()))?;
         let shared = Arc::clone(self);
-        let reader = thread::Builder::new()
-            .name("lab-reader".to_owned())
-            .spawn(move || {
-                let mut source = BufReader::new(source);
-                let mut bytes = Vec::new();
-                while source.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-                    // The file is for people, later; a test reads what is in memory.
-                    drop(copy.write_all(&bytes));
-                    let line = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
-                    bytes.clear();
-                    shared.lock().said.push((stream, line));
-                    shared.changed.notify_all();
-                }
-                shared.lock().open_streams -= 1;
+        let reader = thread::Builder::new().name("lab-reader".to_owned()).spawn(move || {
+            let mut source = BufReader::new(source);
+            let mut bytes = Vec::new();
+            while source.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+                // The file is for people, later; a test reads what is in memory.
+                drop(copy.write_all(&bytes));
+                let line = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
+                bytes.clear();
+                shared.lock().said.push((stream, line));
                 shared.changed.notify_all();
-            });
+            }
+            shared.lock().open_streams -= 1;
+            shared.changed.notify_all();
+        });
         reader.context("failed to start a thread")
     }
 }

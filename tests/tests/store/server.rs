@@ -34,18 +34,8 @@ impl Server {
     pub(crate) fn start_in(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (process, log) = spawn(directory.path(), port, &arguments);
-        let server = Self {
-            port,
-            directory,
-            arguments,
-            process,
-            log,
-        };
-        server.wait_for_log(if server.is_sentinel() {
-            "+monitor"
-        } else {
-            "Ready to accept connections"
-        });
+        let server = Self { port, directory, arguments, process, log };
+        server.wait_for_log(if server.is_sentinel() { "+monitor" } else { "Ready to accept connections" });
         server
     }
 
@@ -86,11 +76,7 @@ impl Server {
 
     /// Where it is, for a user whose password is `secret-of-user`.
     pub(crate) fn address_for(&self, user: Option<&str>) -> Address {
-        Address {
-            user: user.map(str::to_owned),
-            password: Some("secret-of-user".into()),
-            ..self.address()
-        }
+        Address { user: user.map(str::to_owned), password: Some("secret-of-user".into()), ..self.address() }
     }
 
     /// A store of the pipeline `p` in it.
@@ -123,10 +109,7 @@ pub(crate) async fn run<T: redis::FromRedisValue>(connection: &mut MultiplexedCo
     for word in words {
         command.arg(word);
     }
-    command
-        .query_async(connection)
-        .await
-        .unwrap_or_else(|error| panic!("{line}: {error}"))
+    command.query_async(connection).await.unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
 /// Asks until the answer is yes, for half a minute at most.
@@ -142,40 +125,16 @@ pub(crate) async fn until(asked: impl AsyncFn() -> bool) {
 
 /// A port that nobody listens to at this moment.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, Receiver<String>) {
-    let port_option = if arguments.iter().any(|argument| argument == "--tls-port") {
-        "0"
-    } else {
-        &port.to_string()
-    };
+    let port_option =
+        if arguments.iter().any(|argument| argument == "--tls-port") { "0" } else { &port.to_string() };
     let mut process = Command::new("redis-server")
-        .args(
-            arguments
-                .iter()
-                .take_while(|argument| argument.as_str() == SENTINEL_SETTINGS),
-        )
-        .args([
-            "--port",
-            port_option,
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--repl-diskless-sync-delay",
-            "0",
-        ])
-        .args(
-            arguments
-                .iter()
-                .skip_while(|argument| argument.as_str() == SENTINEL_SETTINGS),
-        )
+        .args(arguments.iter().take_while(|argument| argument.as_str() == SENTINEL_SETTINGS))
+        .args(["--port", port_option, "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"])
+        .args(arguments.iter().skip_while(|argument| argument.as_str() == SENTINEL_SETTINGS))
         .current_dir(directory)
         .stdout(Stdio::piped())
         .spawn()

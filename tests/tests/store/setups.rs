@@ -16,17 +16,11 @@ async fn a_wrong_password_is_a_service_that_is_away_and_is_never_shown() {
     let server = Server::start(&["--requirepass", "right"]);
     let store = Store::redis(server.address_for(None), "p");
     let error = store.tokens(&[0]).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { code, .. } if code == "WRONGPASS"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Refused { code, .. } if code == "WRONGPASS"), "{error}");
     assert!(error.is_transient());
     assert!(!format!("{error} {error:?} {:?}", server.address_for(None)).contains("secret-of-user"));
     let error = server.store().tokens(&[0]).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { code, .. } if code == "NOAUTH"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Refused { code, .. } if code == "NOAUTH"), "{error}");
     assert!(error.is_transient());
 }
 
@@ -34,20 +28,13 @@ async fn a_wrong_password_is_a_service_that_is_away_and_is_never_shown() {
 async fn the_least_rights_suffice_for_everything() {
     let server = Server::start(&[]);
     let mut admin = server.admin().await;
-    run::<()>(
-        &mut admin,
-        &format!("ACL SETUSER least on >secret-of-user ~rollcall:* {LEAST_RIGHTS}"),
-    )
-    .await;
+    run::<()>(&mut admin, &format!("ACL SETUSER least on >secret-of-user ~rollcall:* {LEAST_RIGHTS}")).await;
     suite::every_claim(|pipeline| Store::redis(server.address_for(Some("least")), pipeline)).await;
     let store = Store::redis(server.address_for(Some("least")), "all");
     store.check_server().await.unwrap();
     run::<()>(&mut admin, "SCRIPT FLUSH").await;
     let mut first = publication(None, "0123456789abcdef");
-    first.keys.insert(
-        "by:a".to_owned(),
-        PublicValue::SortedSet(vec![("x".to_owned(), 1)]),
-    );
+    first.keys.insert("by:a".to_owned(), PublicValue::SortedSet(vec![("x".to_owned(), 1)]));
     assert_eq!(store.publish(&first).await.unwrap(), PublishOutcome::Applied);
 }
 
@@ -82,16 +69,9 @@ async fn a_user_without_one_of_the_rights_writes_nothing() {
         )
         .await;
         let poor = Store::redis(server.address_for(Some("poor")), "p");
-        let error = poor
-            .publish(&publication(Some(&shown.document), "1111111111111111"))
-            .await
-            .unwrap_err();
+        let error = poor.publish(&publication(Some(&shown.document), "1111111111111111")).await.unwrap_err();
         assert!(error.is_transient(), "{right}: {error}");
-        assert_eq!(
-            store.published().await.unwrap().as_ref(),
-            Some(&shown.document),
-            "{right}"
-        );
+        assert_eq!(store.published().await.unwrap().as_ref(), Some(&shown.document), "{right}");
     }
 }
 
@@ -104,10 +84,7 @@ async fn a_full_server_takes_nothing_and_then_all() {
     let mut flush = step(Some("a"), "b");
     flush.puts = vec![part("p", b"1")];
     let error = store.flush(&flush).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { code, .. } if code == "OOM"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Refused { code, .. } if code == "OOM"), "{error}");
     assert!(error.is_transient());
     assert_eq!(all_time(&store, "a").await.len(), 0);
     run::<()>(&mut admin, "CONFIG SET maxmemory 0").await;
@@ -122,16 +99,10 @@ async fn a_replica_is_left_for_a_new_connection() {
     store.tokens(&[0]).await.unwrap();
     run::<()>(&mut admin, &format!("REPLICAOF 127.0.0.1 {}", master.port)).await;
     let error = store.flush(&step(None, "a")).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { code, .. } if code == "READONLY"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Refused { code, .. } if code == "READONLY"), "{error}");
     assert!(error.is_transient());
     run::<()>(&mut admin, "REPLICAOF NO ONE").await;
-    assert_eq!(
-        store.flush(&step(None, "a")).await.unwrap(),
-        FlushOutcome::Applied
-    );
+    assert_eq!(store.flush(&step(None, "a")).await.unwrap(), FlushOutcome::Applied);
     assert_eq!(store.generation(), 2);
 }
 
@@ -146,10 +117,7 @@ async fn a_server_that_may_evict_is_refused() {
     for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
         run::<()>(&mut admin, &format!("CONFIG SET maxmemory-policy {policy}")).await;
         let error = store.check_server().await.unwrap_err();
-        assert!(
-            matches!(&error, Error::Evicts { policy: named, .. } if named == policy),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Evicts { policy: named, .. } if named == policy), "{error}");
         assert!(!error.is_transient());
     }
     run::<()>(&mut admin, "ACL SETUSER blind on >secret-of-user ~* +@all -info").await;
@@ -181,27 +149,14 @@ async fn tls_trusts_the_roots_that_it_is_told_and_no_others() {
         ],
     );
     // The roots are read from the environment, so a process with another environment looks.
-    for (roots, trusted) in [
-        (Some(server.directory.path().join("ca.crt")), true),
-        (None, false),
-    ] {
+    for (roots, trusted) in [(Some(server.directory.path().join("ca.crt")), true), (None, false)] {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args([
-            "--exact",
-            "setups::the_child_of_the_tls_test_connects",
-            "--nocapture",
-        ]);
-        child
-            .env(CHILD_PORT, &tls_port)
-            .env_remove("SSL_CERT_FILE")
-            .env_remove("SSL_CERT_DIR");
+        child.args(["--exact", "setups::the_child_of_the_tls_test_connects", "--nocapture"]);
+        child.env(CHILD_PORT, &tls_port).env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         if let Some(roots) = roots {
             child.env("SSL_CERT_FILE", roots);
         }
-        let output = tokio::task::spawn_blocking(move || child.output())
-            .await
-            .unwrap()
-            .unwrap();
+        let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains("1 passed"), "{said}");
         assert_eq!(said.contains("connected with tls"), trusted, "{said}");
@@ -216,14 +171,7 @@ async fn the_child_of_the_tls_test_connects() {
         return;
     };
     let hosts = vec![("localhost".to_owned(), port.parse().unwrap())];
-    let address = Address {
-        kind: Kind::Single,
-        hosts,
-        tls: true,
-        user: None,
-        password: None,
-        database: 2,
-    };
+    let address = Address { kind: Kind::Single, hosts, tls: true, user: None, password: None, database: 2 };
     match Store::redis(address, "p").flush(&step(None, "a")).await {
         Ok(_outcome) => println!("connected with tls"),
         Err(error) => println!("{error}: {}", std::error::Error::source(&error).unwrap()),
@@ -232,30 +180,13 @@ async fn the_child_of_the_tls_test_connects() {
 
 #[tokio::test]
 async fn the_master_is_followed_through_a_failover() {
-    let password = [
-        "--requirepass",
-        "secret-of-user",
-        "--masterauth",
-        "secret-of-user",
-    ];
+    let password = ["--requirepass", "secret-of-user", "--masterauth", "secret-of-user"];
     let mut master = Server::start(&password);
     let store = |sentinel: &Server, name: &str| {
-        let kind = Kind::Sentinel {
-            master: name.to_owned(),
-        };
+        let kind = Kind::Sentinel { master: name.to_owned() };
         // Nobody listens at the first.
-        let hosts = vec![
-            ("127.0.0.1".to_owned(), 1),
-            ("127.0.0.1".to_owned(), sentinel.port),
-        ];
-        Store::redis(
-            Address {
-                kind,
-                hosts,
-                ..master.address_for(None)
-            },
-            "p",
-        )
+        let hosts = vec![("127.0.0.1".to_owned(), 1), ("127.0.0.1".to_owned(), sentinel.port)];
+        Store::redis(Address { kind, hosts, ..master.address_for(None) }, "p")
     };
     let replica_of = ["--replicaof", "127.0.0.1", &master.port.to_string()];
     let replica = Server::start(&[password.as_slice(), replica_of.as_slice()].concat());
@@ -272,10 +203,7 @@ async fn the_master_is_followed_through_a_failover() {
     let error = store(&sentinel, "other").tokens(&[3]).await.unwrap_err();
     assert!(matches!(error, Error::NoMaster { .. }), "{error}");
     let store = store(&sentinel, "m");
-    assert_eq!(
-        store.flush(&step(None, "a")).await.unwrap(),
-        FlushOutcome::Applied
-    );
+    assert_eq!(store.flush(&step(None, "a")).await.unwrap(), FlushOutcome::Applied);
     // Replication lags, and a failover loses what it has not reached.
     let copy = Store::redis(replica.address_for(None), "p");
     until(async || copy.tokens(&[3]).await.unwrap() == [Some("a".to_owned())]).await;
@@ -293,10 +221,7 @@ async fn the_master_is_followed_through_a_failover() {
         outcome = store.tokens(&[3]).await;
     }
     assert_eq!(outcome.unwrap(), [Some("a".to_owned())]);
-    assert_eq!(
-        store.flush(&step(Some("a"), "b")).await.unwrap(),
-        FlushOutcome::Applied
-    );
+    assert_eq!(store.flush(&step(Some("a"), "b")).await.unwrap(), FlushOutcome::Applied);
     assert_eq!(store.generation(), 2);
 }
 
@@ -305,26 +230,16 @@ async fn a_cluster_keeps_every_claim_of_a_store() {
     let server = Server::start(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"]);
     let mut admin = server.admin().await;
     run::<()>(&mut admin, "CLUSTER ADDSLOTSRANGE 0 16383").await;
-    until(async || {
-        run::<String>(&mut admin.clone(), "CLUSTER INFO")
-            .await
-            .contains("cluster_state:ok")
-    })
-    .await;
-    let address = || Address {
-        kind: Kind::Cluster,
-        ..server.address()
-    };
+    until(async || run::<String>(&mut admin.clone(), "CLUSTER INFO").await.contains("cluster_state:ok"))
+        .await;
+    let address = || Address { kind: Kind::Cluster, ..server.address() };
     suite::every_claim(|pipeline| Store::redis(address(), pipeline)).await;
     let store = Store::redis(address(), "p");
     store.check_server().await.unwrap();
     run::<()>(&mut admin, "CONFIG SET maxmemory-policy allkeys-lru").await;
     assert!(matches!(store.check_server().await, Err(Error::Evicts { .. })));
     run::<()>(&mut admin, "SCRIPT FLUSH").await;
-    assert_eq!(
-        store.flush(&step(None, "a")).await.unwrap(),
-        FlushOutcome::Applied
-    );
+    assert_eq!(store.flush(&step(None, "a")).await.unwrap(), FlushOutcome::Applied);
 }
 
 /// An authority, and a server's certificate for `localhost`.
@@ -336,16 +251,8 @@ fn make_certificates(directory: &Path) {
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile names",
     ];
     for line in lines {
-        let output = Command::new("openssl")
-            .args(line.split(' '))
-            .current_dir(directory)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new("openssl").args(line.split(' ')).current_dir(directory).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

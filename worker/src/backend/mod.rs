@@ -3,7 +3,11 @@
 //! Owns loads, flushes, checks, reports and publications. It never touches the pump's Kafka clients.
 
 mod flush;
+mod former;
+mod former_owner;
+mod head;
 mod load;
+mod loading;
 mod output_tail;
 mod publish;
 mod report;
@@ -18,7 +22,9 @@ use insights::store::Store;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
+use crate::args::OutputFormat;
 use crate::control::Control;
+use crate::output;
 use crate::protocol::progress::FirstStart;
 use crate::pump::{Event, LOG_AWAY_EVERY, Request};
 
@@ -44,8 +50,8 @@ pub(crate) struct Context {
     pub(crate) events: Sender<Event>,
     /// Set while this worker owns partition 0.
     pub(crate) publishes: Arc<AtomicBool>,
-    /// Prints the merged insights.
-    pub(crate) print: Box<dyn Fn(Option<&str>) + Send + Sync>,
+    /// How the merged insights are printed.
+    pub(crate) output: OutputFormat,
 }
 
 impl Context {
@@ -109,7 +115,7 @@ async fn dispatch(
         Request::Print => {
             publisher.publish_now(context).await;
             match read_document(&context.store).await {
-                Ok(document) => (context.print)(document.as_deref()),
+                Ok(document) => output::print(context.output, document.as_deref()),
                 Err(error) => tracing::warn!(%error, "failed to read the insights for printing"),
             }
         }
@@ -127,22 +133,14 @@ pub(crate) struct Away {
 impl Away {
     /// Nothing is away yet.
     pub(crate) fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            since: None,
-            logged_at: None,
-            pause: PAUSE_MIN,
-        }
+        Self { what, since: None, logged_at: None, pause: PAUSE_MIN }
     }
 
     /// Logs when it is time, then waits a little longer than the last time.
     pub(crate) async fn pause(&mut self, error: &(dyn std::fmt::Display + Send + Sync)) {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
-        if self
-            .logged_at
-            .is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY)
-        {
+        if self.logged_at.is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY) {
             self.logged_at = Some(now);
             let away_s = now.duration_since(since).as_secs();
             tracing::warn!(%error, away_s, "waiting for {}; nothing is lost", self.what);

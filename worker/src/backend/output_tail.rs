@@ -24,14 +24,8 @@ pub(super) async fn next_of(context: &Arc<Context>, partition: i32, plan: &Plan)
     let searched = tokio::task::spawn_blocking(move || {
         let mut next = known;
         for topic in [&spec.output.topic, &spec.dead_letter.topic] {
-            let search = Search {
-                spec: &spec,
-                name: &name,
-                topic,
-                partition,
-                incarnation: &incarnation,
-                known,
-            };
+            let search =
+                Search { spec: &spec, name: &name, topic, partition, incarnation: &incarnation, known };
             next = next.max(search.run()?);
         }
         Ok::<i64, KafkaError>(next)
@@ -64,10 +58,7 @@ impl Search<'_> {
     fn run(&self) -> Result<i64, KafkaError> {
         let consumer: BaseConsumer = client::control(self.spec, self.name).create()?;
         let metadata = consumer.fetch_metadata(Some(self.topic), CALL_LIMIT)?;
-        let count = metadata
-            .topics()
-            .first()
-            .map_or(0, |topic| topic.partitions().len());
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         let Ok(count @ 1..) = i32::try_from(count) else {
             return Ok(self.known);
         };
@@ -97,7 +88,10 @@ impl Search<'_> {
         consumer.assign(&list)?;
         let deadline = Instant::now() + READ_LIMIT;
         let (mut next, mut reached) = (self.known, false);
-        while from < high {
+        if from >= high {
+            return Ok((next, reached));
+        }
+        loop {
             match consumer.poll(CALL_LIMIT) {
                 Some(Ok(message)) => {
                     if let Some(offset) = self.source_offset(&message) {
@@ -124,11 +118,7 @@ impl Search<'_> {
     /// The source offset of one of our records of the partition; the last header of the name counts.
     fn source_offset(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<i64> {
         let headers = message.headers()?;
-        let source = headers
-            .iter()
-            .filter(|header| header.key == SOURCE)
-            .last()?
-            .value?;
+        let source = headers.iter().filter(|header| header.key == SOURCE).last()?.value?;
         let mut parts = std::str::from_utf8(source).ok()?.split(':');
         let is_ours = parts.next()? == self.incarnation && parts.next()?.parse() == Ok(self.partition);
         is_ours.then(|| parts.next()?.parse().ok()).flatten()
@@ -138,4 +128,4 @@ impl Search<'_> {
 const SOURCE: &str = "rollcall-source";
 const WINDOW_RECORDS: i64 = 1000;
 const CALL_LIMIT: Duration = Duration::from_secs(5);
-const READ_LIMIT: Duration = Duration::from_secs(60);
+const READ_LIMIT: Duration = Duration::from_mins(1);

@@ -12,7 +12,8 @@ use insights::document::{self, GapReason, Merge, Progress};
 use insights::store::{Error, Loaded, Publication, PublishOutcome, Store, StoredHead, Token, tail};
 use serde_json::Value;
 
-use super::report::{Stored, age};
+use super::former::{Vector, keys_of, vector_of, with_keys};
+use super::report::{complete_through_ms, gone};
 use super::{Away, Context};
 use crate::protocol::progress::{Gap, Head, History, counter};
 use crate::pump::deliver::now_ms;
@@ -31,9 +32,6 @@ pub(crate) struct Publisher {
     /// Since when a publication has been due that partition 0's owner did not make.
     overdue_since: Option<Instant>,
 }
-
-/// A partition's place in a publication: the counter of its incarnation, then its position.
-type Vector = BTreeMap<i32, (u64, i64)>;
 
 impl Publisher {
     /// Has merged nothing yet.
@@ -124,13 +122,10 @@ impl Publisher {
         let is_whole = self.refresh(context, &stored).await?;
         let vector = self.vector();
         let former = document.as_deref().map(vector_of).unwrap_or_default();
-        let falls = former
-            .iter()
-            .any(|(partition, place)| vector.get(partition).is_none_or(|now| now < place));
+        let falls =
+            former.iter().any(|(partition, place)| vector.get(partition).is_none_or(|now| now < place));
         if falls {
-            return self
-                .mark_rebuilding(context, document.as_deref().unwrap_or_default(), &former)
-                .await;
+            return self.mark_rebuilding(context, document.as_deref().unwrap_or_default(), &former).await;
         }
         if vector.is_empty() {
             return Ok(true);
@@ -174,10 +169,8 @@ impl Publisher {
         stored: &StoredHead,
         today: insights::time::Day,
     ) -> Result<bool, Error> {
-        let Some(head) = stored
-            .fields
-            .get(PROGRESS)
-            .and_then(|bytes| serde_json::from_slice::<Head>(bytes).ok())
+        let Some(head) =
+            stored.fields.get(PROGRESS).and_then(|bytes| serde_json::from_slice::<Head>(bytes).ok())
         else {
             tracing::warn!(
                 partition,
@@ -224,10 +217,8 @@ impl Publisher {
 
     /// Publishes as the newest revision says that any partition has taken up.
     fn adopt_revision(&mut self, context: &Context, stored: &StoredHead) {
-        let history = stored
-            .fields
-            .get(HISTORY)
-            .and_then(|bytes| serde_json::from_slice::<History>(bytes).ok());
+        let history =
+            stored.fields.get(HISTORY).and_then(|bytes| serde_json::from_slice::<History>(bytes).ok());
         let Some(newest) = history.and_then(|history| history.revisions.into_iter().next_back()) else {
             return;
         };
@@ -255,20 +246,13 @@ impl Publisher {
     async fn write(&mut self, context: &Arc<Context>, former: Option<&str>) -> Result<bool, Error> {
         let reports = context.store.reports().await?;
         let (counted, due) = self.heads.values().fold((0_i64, 0_i64), |(counted, due), head| {
-            (
-                counted + head.next - head.base,
-                due + head.kafka_next.max(head.next) - head.base,
-            )
+            (counted + head.next - head.base, due + head.kafka_next.max(head.next) - head.base)
         });
         let published = self.merge.document(&document::Context {
             published_at_ms: now_ms(),
-            complete_through_ms: self.complete_through_ms(&reports),
+            complete_through_ms: complete_through_ms(&reports, &self.heads),
             rebuilding: (counted < due).then(|| share(counted, due)),
-            rebuilt_with_revision: self
-                .heads
-                .values()
-                .filter_map(|head| head.rebuilt_with_revision)
-                .max(),
+            rebuilt_with_revision: self.heads.values().filter_map(|head| head.rebuilt_with_revision).max(),
             nonce: format!("{:016x}", rand::random::<u64>()),
         });
         let names: BTreeSet<&String> = published.keys.keys().collect();
@@ -328,27 +312,6 @@ impl Publisher {
         self.tail = applied.then_some(written);
         Ok(applied)
     }
-
-    /// The smallest over all partitions of up to when they are counted; none when one of them is unknown.
-    fn complete_through_ms(&self, reports: &BTreeMap<String, String>) -> Option<i64> {
-        let mut through: BTreeMap<i32, i64> = BTreeMap::new();
-        for report in reports.values().filter(|report| age(report) < GONE_AFTER) {
-            let Ok(report) = serde_json::from_str::<Stored>(report) else {
-                continue;
-            };
-            for (partition, through_ms) in report.through_ms {
-                let latest = through.entry(partition).or_insert(through_ms);
-                *latest = through_ms.max(*latest);
-            }
-        }
-        let mut smallest: Option<i64> = None;
-        for (partition, head) in &self.heads {
-            let counted = Some(head.last_timestamp_ms).filter(|timestamp_ms| *timestamp_ms >= 0);
-            let known = through.get(partition).copied().max(counted)?;
-            smallest = Some(smallest.map_or(known, |other| other.min(known)));
-        }
-        smallest
-    }
 }
 
 /// The published document; none when nothing was ever published.
@@ -359,11 +322,7 @@ pub(crate) async fn read_document(store: &Store) -> Result<Option<String>, Error
 async fn tokens(context: &Arc<Context>) -> Result<BTreeMap<i32, Token>, Error> {
     let all: Vec<i32> = (0..context.partitions.load(Ordering::Relaxed)).collect();
     let stored = context.store.tokens(&all).await?;
-    Ok(all
-        .into_iter()
-        .zip(stored)
-        .filter_map(|(partition, token)| Some((partition, token?)))
-        .collect())
+    Ok(all.into_iter().zip(stored).filter_map(|(partition, token)| Some((partition, token?))).collect())
 }
 
 fn damaged(partition: i32, error: &insights::state::Error) -> bool {
@@ -372,57 +331,13 @@ fn damaged(partition: i32, error: &insights::state::Error) -> bool {
 }
 
 fn gap(gap: &Gap) -> Option<document::Gap> {
-    let reason = GapReason::ALL
-        .into_iter()
-        .find(|reason| reason.code() == gap.reason)?;
-    Some(document::Gap {
-        from: gap.from,
-        to: gap.to,
-        reason,
-    })
-}
-
-fn vector_of(document: &str) -> Vector {
-    let document: Value = serde_json::from_str(document).unwrap_or_default();
-    let incarnation = |partition: &str| document["incarnations"][partition].as_str().map_or(0, counter);
-    let positions = document["positions"].as_object();
-    let place = |(partition, next): (&String, &Value)| {
-        Some((partition.parse().ok()?, (incarnation(partition), next.as_i64()?)))
-    };
-    positions.into_iter().flatten().filter_map(place).collect()
-}
-
-/// The keys that a document was published with.
-fn keys_of(document: &str) -> Vec<String> {
-    let document: Value = serde_json::from_str(document).unwrap_or_default();
-    let keys = document["keys"].as_array().into_iter().flatten();
-    keys.filter_map(|key| key.as_str().map(str::to_owned)).collect()
-}
-
-/// The document with the names of the keys beside it, so that the next publisher knows what goes.
-fn with_keys(document: &str, names: &BTreeSet<&String>) -> String {
-    let names = serde_json::to_string(names).expect("plain data is JSON");
-    match document.rfind("\"publication\":") {
-        Some(at) => {
-            let (before, behind) = document.split_at(at);
-            format!("{before}\"keys\":{names},{behind}")
-        }
-        None => document.to_owned(),
-    }
-}
-
-fn gone(reports: &BTreeMap<String, String>) -> Vec<String> {
-    let old = reports.iter().filter(|(_, report)| age(report) >= GONE_AFTER);
-    old.map(|(worker, _)| worker.clone()).collect()
+    let reason = GapReason::ALL.into_iter().find(|reason| reason.code() == gap.reason)?;
+    Some(document::Gap { from: gap.from, to: gap.to, reason })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is an estimate")]
 fn share(part: i64, whole: i64) -> f64 {
-    if whole <= 0 {
-        1.0
-    } else {
-        ((part as f64 / whole as f64) * 1000.0).round() / 1000.0
-    }
+    if whole <= 0 { 1.0 } else { ((part as f64 / whole as f64) * 1000.0).round() / 1000.0 }
 }
 
 /// How often the stored document is looked at although nothing was flushed: it may have been rolled back.
@@ -430,9 +345,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long others wait for partition 0's owner at least.
 const LATE_AFTER_MIN: Duration = Duration::from_secs(2);
-
-/// A worker without a report for so long is gone.
-const GONE_AFTER: Duration = Duration::from_secs(30);
 
 /// How often a publication is tried that others' writes come between.
 const ATTEMPTS: u32 = 5;

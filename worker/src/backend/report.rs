@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use crate::protocol::progress::Head;
 use crate::pump::Report;
 use crate::pump::deliver::now_ms;
 
@@ -81,3 +82,36 @@ pub(super) fn age(report: &str) -> Duration {
     };
     Duration::from_millis(u64::try_from(now_ms() - stored.time_ms).unwrap_or(0))
 }
+
+/// Up to when all partitions are counted: the smallest over all; none when one of them is unknown.
+pub(super) fn complete_through_ms(
+    reports: &BTreeMap<String, String>,
+    heads: &BTreeMap<i32, Head>,
+) -> Option<i64> {
+    let mut through: BTreeMap<i32, i64> = BTreeMap::new();
+    for report in reports.values().filter(|report| age(report) < GONE_AFTER) {
+        let Ok(report) = serde_json::from_str::<Stored>(report) else {
+            continue;
+        };
+        for (partition, through_ms) in report.through_ms {
+            let latest = through.entry(partition).or_insert(through_ms);
+            *latest = through_ms.max(*latest);
+        }
+    }
+    let mut smallest: Option<i64> = None;
+    for (partition, head) in heads {
+        let counted = Some(head.last_timestamp_ms).filter(|timestamp_ms| *timestamp_ms >= 0);
+        let known = through.get(partition).copied().max(counted)?;
+        smallest = Some(smallest.map_or(known, |other| other.min(known)));
+    }
+    smallest
+}
+
+/// Workers without a report for so long that they are gone.
+pub(super) fn gone(reports: &BTreeMap<String, String>) -> Vec<String> {
+    let old = reports.iter().filter(|(_, report)| age(report) >= GONE_AFTER);
+    old.map(|(worker, _)| worker.clone()).collect()
+}
+
+/// A worker without a report for so long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(30);

@@ -100,11 +100,7 @@ fn security(config: &mut ClientConfig, spec: &PipelineSpec) {
                 config.set(property, path.to_string_lossy());
             }
         }
-        let identification = if tls.hostname_verification {
-            "https"
-        } else {
-            "none"
-        };
+        let identification = if tls.hostname_verification { "https" } else { "none" };
         config.set("ssl.endpoint.identification.algorithm", identification);
     }
     if let Some(sasl) = &spec.kafka.sasl {

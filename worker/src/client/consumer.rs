@@ -53,13 +53,7 @@ impl Consumer {
             sys::rd_kafka_queue_get_consumer(client.as_ptr())
         };
         let queue = NonNull::new(queue).expect("a consumer has a queue");
-        Ok(Self {
-            client,
-            queue,
-            topic: c_string(topic),
-            callbacks,
-            closed: Cell::new(false),
-        })
+        Ok(Self { client, queue, topic: c_string(topic), callbacks, closed: Cell::new(false) })
     }
 
     /// The topic's name.
@@ -153,9 +147,7 @@ impl Consumer {
     pub(crate) fn generation(&self) -> Option<Generation> {
         // SAFETY: the client is alive.
         let metadata = unsafe { sys::rd_kafka_consumer_group_metadata(self.client.as_ptr()) };
-        let generation = Generation {
-            metadata: NonNull::new(metadata)?,
-        };
+        let generation = Generation { metadata: NonNull::new(metadata)? };
         // SAFETY: the metadata was just handed to us; the member id is a C string in it or null.
         let joined = unsafe {
             let member = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
@@ -190,8 +182,10 @@ impl Consumer {
     fn with_handler(&self, handler: &mut dyn RebalanceHandler, call: impl FnOnce()) {
         // SAFETY: only the lifetime is erased. The pointer is taken back before this returns, and the callbacks that use
         // it run inside `call`, while nothing else uses `handler`.
-        let lent: *mut (dyn RebalanceHandler + 'static) =
-            unsafe { std::mem::transmute(ptr::from_mut(handler)) };
+        let lent = unsafe {
+            std::mem::transmute::<&mut dyn RebalanceHandler, &'static mut dyn RebalanceHandler>(handler)
+        };
+        let lent: *mut dyn RebalanceHandler = lent;
         self.callbacks.lent.set(Some((lent, ptr::from_ref(self))));
         call();
         self.callbacks.lent.set(None);
@@ -242,9 +236,8 @@ pub(super) fn create(
 ) -> Result<NonNull<sys::rd_kafka_t>, Error> {
     let operation = "failed to make a Kafka client";
     let invalid = RDKafkaErrorCode::InvalidArgument;
-    let native = config
-        .create_native_config()
-        .map_err(|error| Error::local(operation, invalid, error.to_string()))?;
+    let native =
+        config.create_native_config().map_err(|error| Error::local(operation, invalid, error.to_string()))?;
     let mut text: [c_char; ERROR_LENGTH] = [0; ERROR_LENGTH];
     // SAFETY: the duplicate is ours until `rd_kafka_new` takes it, which it does only on success; the text has room for
     // the length that is given.
@@ -255,11 +248,7 @@ pub(super) fn create(
         let client = sys::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len());
         NonNull::new(client).ok_or_else(|| {
             sys::rd_kafka_conf_destroy(conf);
-            Error::local(
-                operation,
-                invalid,
-                CStr::from_ptr(text.as_ptr()).to_string_lossy(),
-            )
+            Error::local(operation, invalid, CStr::from_ptr(text.as_ptr()).to_string_lossy())
         })
     }
 }
@@ -279,10 +268,7 @@ unsafe extern "C" fn rebalanced(
 ) {
     // SAFETY: librdkafka passes the opaque that was set at creation and a living list.
     let (callbacks, listed) = unsafe { (&*opaque.cast::<Callbacks>(), list::read(partitions)) };
-    let partitions: Vec<i32> = listed
-        .into_iter()
-        .map(|(position, _)| position.partition)
-        .collect();
+    let partitions: Vec<i32> = listed.into_iter().map(|(position, _)| position.partition).collect();
     let Some((handler, consumer)) = callbacks.lent.get() else {
         tracing::error!("a rebalance came outside of a poll");
         return;
@@ -308,19 +294,15 @@ unsafe extern "C" fn failed(
     opaque: *mut c_void,
 ) {
     // SAFETY: librdkafka passes a C string and the opaque that was set at creation.
-    let (callbacks, reason) = unsafe {
-        (
-            &*opaque.cast::<Callbacks>(),
-            CStr::from_ptr(reason).to_string_lossy(),
-        )
-    };
+    let (callbacks, reason) =
+        unsafe { (&*opaque.cast::<Callbacks>(), CStr::from_ptr(reason).to_string_lossy()) };
     let mut text: [c_char; ERROR_LENGTH] = [0; ERROR_LENGTH];
     // SAFETY: the client is alive in its own callback; the text has room for the length that is given.
     let fatal = unsafe { sys::rd_kafka_fatal_error(client, text.as_mut_ptr(), text.len()) };
-    if fatal != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        *callbacks.fatal.borrow_mut() = Some(reason.into_owned());
-    } else {
+    if fatal == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         tracing::debug!(code, %reason, "the consumer reports an error");
+    } else {
+        *callbacks.fatal.borrow_mut() = Some(reason.into_owned());
     }
 }
 
@@ -331,12 +313,8 @@ unsafe extern "C" fn logged(
     text: *const c_char,
 ) {
     // SAFETY: librdkafka passes C strings.
-    let (facility, text) = unsafe {
-        (
-            CStr::from_ptr(facility).to_string_lossy(),
-            CStr::from_ptr(text).to_string_lossy(),
-        )
-    };
+    let (facility, text) =
+        unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
     // Connections that come and go are librdkafka's own business: what matters to a user is said by the pump.
     if level <= SYSLOG_CRITICAL {
         tracing::error!(target: "librdkafka", %facility, "{text}");
@@ -354,9 +332,7 @@ fn check(operation: &'static str, code: sys::rd_kafka_resp_err_t) -> Result<(), 
 }
 
 fn first_error(operation: &'static str, list: &List) -> Result<(), Error> {
-    list.elements()
-        .into_iter()
-        .try_for_each(|(_, code)| check(operation, code))
+    list.elements().into_iter().try_for_each(|(_, code)| check(operation, code))
 }
 
 const ERROR_LENGTH: usize = 512;

@@ -40,22 +40,12 @@ impl Error {
     /// An error known by its code alone.
     pub(crate) fn of_code(operation: &'static str, code: RDKafkaRespErr) -> Self {
         let code = RDKafkaErrorCode::from(code);
-        Self {
-            operation,
-            code,
-            message: code.to_string(),
-            kind: kind_of(code).unwrap_or(Kind::Other),
-        }
+        Self { operation, code, message: code.to_string(), kind: kind_of(code).unwrap_or(Kind::Other) }
     }
 
     /// An error of Rollcall's own making, in the words of librdkafka's code.
     pub(crate) fn local(operation: &'static str, code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            operation,
-            code,
-            message: message.into(),
-            kind: kind_of(code).unwrap_or(Kind::Other),
-        }
+        Self { operation, code, message: message.into(), kind: kind_of(code).unwrap_or(Kind::Other) }
     }
 
     /// Takes an error object over; `Ok` when there is none.
@@ -67,9 +57,7 @@ impl Error {
         let (code, message, retriable, abort, fatal) = unsafe {
             let read = (
                 RDKafkaErrorCode::from(sys::rd_kafka_error_code(error)),
-                CStr::from_ptr(sys::rd_kafka_error_string(error))
-                    .to_string_lossy()
-                    .into_owned(),
+                CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
                 sys::rd_kafka_error_is_retriable(error) != 0,
                 sys::rd_kafka_error_txn_requires_abort(error) != 0,
                 sys::rd_kafka_error_is_fatal(error) != 0,
@@ -83,12 +71,7 @@ impl Error {
             (_, _, true) => Kind::Retriable,
             _ => Kind::Other,
         });
-        Err(Self {
-            operation,
-            code,
-            message,
-            kind,
-        })
+        Err(Self { operation, code, message, kind })
     }
 
     /// Whether the request may have been carried out although no answer came.

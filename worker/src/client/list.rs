@@ -36,9 +36,7 @@ impl List {
         let capacity = i32::try_from(capacity).unwrap_or(i32::MAX);
         // SAFETY: a plain constructor; librdkafka aborts the process rather than return null.
         let list = unsafe { sys::rd_kafka_topic_partition_list_new(capacity) };
-        Self {
-            list: NonNull::new(list).expect("librdkafka's constructor returns a list"),
-        }
+        Self { list: NonNull::new(list).expect("librdkafka's constructor returns a list") }
     }
 
     /// A list without offsets.
@@ -124,15 +122,7 @@ pub(super) unsafe fn read(
         }
         std::slice::from_raw_parts((*list).elems, count)
             .iter()
-            .map(|element| {
-                (
-                    Position {
-                        partition: element.partition,
-                        offset: element.offset,
-                    },
-                    element.err,
-                )
-            })
+            .map(|element| (Position { partition: element.partition, offset: element.offset }, element.err))
             .collect()
     }
 }

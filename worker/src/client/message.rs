@@ -14,9 +14,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// An empty batch that takes up to `capacity` records.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            messages: Vec::with_capacity(capacity),
-        }
+        Self { messages: Vec::with_capacity(capacity) }
     }
 
     /// How many records and errors it holds.
@@ -26,10 +24,7 @@ impl Batch {
 
     /// The records and errors, in the order in which they came.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        self.messages.iter().map(|&message| Message {
-            message,
-            batch: PhantomData,
-        })
+        self.messages.iter().map(|&message| Message { message, batch: PhantomData })
     }
 
     /// Gives the records back to librdkafka.
@@ -98,11 +93,7 @@ impl<'a> Message<'a> {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive.
         let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.message, &raw mut kind) };
-        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE {
-            -1
-        } else {
-            timestamp
-        }
+        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { -1 } else { timestamp }
     }
 
     /// The record's headers, parsed by librdkafka on the first call; null without any.
@@ -110,11 +101,7 @@ impl<'a> Message<'a> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is alive and keeps the headers.
         let found = unsafe { sys::rd_kafka_message_headers(self.message, &raw mut headers) };
-        if found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            headers
-        } else {
-            ptr::null_mut()
-        }
+        if found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { headers } else { ptr::null_mut() }
     }
 
     fn raw(self) -> &'a sys::rd_kafka_message_t {

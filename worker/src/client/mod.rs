@@ -6,10 +6,7 @@
 //! Why not the `rdkafka` crate's consumer and producer: its poll costs three times as much a record as
 //! `rd_kafka_consume_batch_queue`, it takes rebalances as events (which the batch call never hands out), and its
 //! `commit_transaction` adds 100 ms to each transaction. Its configuration and its admin client are used elsewhere.
-#![expect(
-    unsafe_code,
-    reason = "the border to librdkafka; each block says why it is sound"
-)]
+#![expect(unsafe_code, reason = "the border to librdkafka; each block says why it is sound")]
 
 mod config;
 mod consumer;

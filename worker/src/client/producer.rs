@@ -67,11 +67,7 @@ impl Producer {
                 sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
             },
         )?;
-        Ok(Self {
-            client,
-            callbacks,
-            topics: RefCell::default(),
-        })
+        Ok(Self { client, callbacks, topics: RefCell::default() })
     }
 
     /// A handle of a topic.
@@ -105,51 +101,19 @@ impl Producer {
 
     /// Queues a record. It waits while the queue is full.
     pub(crate) fn produce(&self, outgoing: Outgoing<'_>) -> Result<(), Error> {
-        let Outgoing {
-            topic,
-            partition,
-            key,
-            value,
-            timestamp_ms,
-            headers,
-            origin,
-        } = outgoing;
+        let Outgoing { topic, partition, key, value, timestamp_ms, headers, origin } = outgoing;
         let headers = headers.into_raw();
         let arguments = [
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT,
-                Value {
-                    rkt: topic.0.topic.as_ptr(),
-                },
-            ),
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION,
-                Value { i32_: partition },
-            ),
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY,
-                Value { mem: memory(key) },
-            ),
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
-                Value { mem: memory(value) },
-            ),
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
-                Value {
-                    i: sys::RD_KAFKA_MSG_F_COPY,
-                },
-            ),
-            argument(
-                sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP,
-                Value { i64_: timestamp_ms },
-            ),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT, Value { rkt: topic.0.topic.as_ptr() }),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION, Value { i32_: partition }),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY, Value { mem: memory(key) }),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE, Value { mem: memory(value) }),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
+            argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: timestamp_ms }),
             argument(sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS, Value { headers }),
             argument(
                 sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE,
-                Value {
-                    ptr: ptr::without_provenance_mut(origin),
-                },
+                Value { ptr: ptr::without_provenance_mut(origin) },
             ),
         ];
         loop {
@@ -315,15 +279,9 @@ unsafe extern "C" fn delivered(
     // SAFETY: librdkafka passes a living message and the opaque that was set at creation.
     let (callbacks, message) = unsafe { (&*opaque.cast::<Callbacks>(), &*message) };
     let code = RDKafkaErrorCode::from(message.err);
-    let purged = matches!(
-        code,
-        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
-    );
+    let purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
     if code != RDKafkaErrorCode::NoError && !purged {
-        callbacks.refusals.borrow_mut().push(Refusal {
-            origin: message._private.addr(),
-            code,
-        });
+        callbacks.refusals.borrow_mut().push(Refusal { origin: message._private.addr(), code });
     }
 }
 

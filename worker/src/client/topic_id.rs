@@ -56,10 +56,7 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Option<String>, Erro
     // SAFETY: the caller vouches for the event; all that is read lives as long as the event.
     unsafe {
         if event.is_null() {
-            return Err(Error::of_code(
-                operation,
-                sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT,
-            ));
+            return Err(Error::of_code(operation, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT));
         }
         let code = sys::rd_kafka_event_error(event);
         if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -77,11 +74,7 @@ unsafe fn read(event: *mut sys::rd_kafka_event_t) -> Result<Option<String>, Erro
             return Err(Error::of_code(operation, code));
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(description);
-        let text = if id.is_null() {
-            ptr::null()
-        } else {
-            sys::rd_kafka_Uuid_base64str(id)
-        };
+        let text = if id.is_null() { ptr::null() } else { sys::rd_kafka_Uuid_base64str(id) };
         if text.is_null() {
             return Ok(None);
         }

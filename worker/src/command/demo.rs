@@ -24,6 +24,7 @@ use super::worker::{Worker, work};
 use crate::args::{DemoArguments, OutputFormat};
 use crate::client;
 use crate::exit::Failure;
+use crate::json::{at, number_at, text_at};
 use crate::output;
 use crate::pump::Bounds;
 use crate::pump::deliver::now_ms;
@@ -34,9 +35,7 @@ pub(crate) fn run(runtime: &Runtime, arguments: &DemoArguments) -> Result<(), Fa
     let cluster = MockCluster::new(1).context("failed to start the mock Kafka")?;
     let spec = specification(&cluster.bootstrap_servers())?;
     for topic in [&spec.source.topic, &spec.output.topic, &spec.dead_letter.topic] {
-        cluster
-            .create_topic(topic, PARTITIONS, 1)
-            .context("failed to create a topic")?;
+        cluster.create_topic(topic, PARTITIONS, 1).context("failed to create a topic")?;
     }
     eprintln!(
         "demo: an in-process mock of Kafka and a store in memory; the guarantee needs real ones (see the README)"
@@ -45,14 +44,9 @@ pub(crate) fn run(runtime: &Runtime, arguments: &DemoArguments) -> Result<(), Fa
 }
 
 fn specification(brokers: &str) -> Result<PipelineSpec, Failure> {
-    let overrides = Overrides {
-        brokers: Some(brokers.split(',').map(str::to_owned).collect()),
-        ..Overrides::default()
-    };
-    let sources = Sources {
-        environment: &|_| None,
-        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-    };
+    let overrides =
+        Overrides { brokers: Some(brokers.split(',').map(str::to_owned).collect()), ..Overrides::default() };
+    let sources = Sources { environment: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
     spec::read("", &overrides, &sources).map_err(Failure::configuration)
 }
 
@@ -106,9 +100,8 @@ async fn show(spec: Arc<PipelineSpec>, arguments: &DemoArguments) -> Result<(), 
 /// Generates once both workers hold their partitions, and never far ahead of them: the mock forgets old records.
 async fn feed(spec: &PipelineSpec, store: &Store, arguments: &DemoArguments) -> Result<(), Failure> {
     wait_for_assignment(store).await?;
-    let producer: BaseProducer = client::plain_producer(spec, "demo-generate")
-        .create()
-        .context("failed to make a producer")?;
+    let feeder: BaseProducer =
+        client::plain_producer(spec, "demo-generate").create().context("failed to make a producer")?;
     let mut logins = Logins::new(arguments.seed, 10_000, 0.01, 0.05, 0.0);
     let mut produced = 0;
     let mut shown = None;
@@ -122,14 +115,14 @@ async fn feed(spec: &PipelineSpec, store: &Store, arguments: &DemoArguments) -> 
             return Ok(());
         }
         while produced < arguments.max_messages.min(read + AHEAD_MAX) {
-            send(&producer, &spec.source.topic, &logins.next(now_ms()))?;
+            send(&feeder, &spec.source.topic, &logins.next(now_ms()))?;
             produced += 1;
             if produced % 500 == 0 {
-                producer.poll(Duration::ZERO);
+                feeder.poll(Duration::ZERO);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        producer.poll(Duration::ZERO);
+        feeder.poll(Duration::ZERO);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -141,7 +134,7 @@ async fn wait_for_assignment(store: &Store) -> Result<(), Failure> {
         let mut shares = Vec::new();
         for report in reports.values() {
             let report: Value = serde_json::from_str(report).unwrap_or_default();
-            shares.push(report["partitions"].as_array().map_or(0, Vec::len));
+            shares.push(at(&report, "/partitions").as_array().map_or(0, Vec::len));
         }
         if shares.len() == 2 && shares.iter().all(|share| *share > 0) && shares.iter().sum::<usize>() == 16 {
             return Ok(());
@@ -152,10 +145,8 @@ async fn wait_for_assignment(store: &Store) -> Result<(), Failure> {
 
 async fn records_read(store: &Store) -> Result<u64, Failure> {
     let document = store.published().await.map_err(Failure::runtime)?;
-    let document: Value = document
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    Ok(document["records"]["read"].as_u64().unwrap_or(0))
+    let document: Value = document.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok(number_at(&document, "/records/read"))
 }
 
 /// A line of live insights on a terminal; nothing in a pipe.
@@ -164,18 +155,15 @@ async fn progress(store: &Store, due: u64) -> Result<(), Failure> {
         return Ok(());
     }
     let document = store.published().await.map_err(Failure::runtime)?;
-    let document: Value = document
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    let popular = &document["most_popular"];
+    let document: Value = document.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     eprintln!(
         "{:>9} of {due}  processed {:>8}  dead letters {:>5}  top device {}  top version {}  distinct users {}",
-        document["records"]["read"].as_u64().unwrap_or(0),
-        document["records"]["processed"].as_u64().unwrap_or(0),
-        document["records"]["dead_letters"]["total"].as_u64().unwrap_or(0),
-        popular["device_type"]["value"].as_str().unwrap_or("-"),
-        popular["app_version"]["value"].as_str().unwrap_or("-"),
-        document["unique"]["user_id"]["value"].as_u64().unwrap_or(0),
+        number_at(&document, "/records/read"),
+        number_at(&document, "/records/processed"),
+        number_at(&document, "/records/dead_letters/total"),
+        text_at(&document, "/most_popular/device_type/value"),
+        text_at(&document, "/most_popular/app_version/value"),
+        number_at(&document, "/unique/user_id/value"),
     );
     Ok(())
 }
@@ -187,10 +175,7 @@ fn print_outputs(spec: &PipelineSpec) {
     };
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
-        if list
-            .add_partition_offset(&spec.output.topic, partition, Offset::Beginning)
-            .is_err()
-        {
+        if list.add_partition_offset(&spec.output.topic, partition, Offset::Beginning).is_err() {
             return;
         }
     }

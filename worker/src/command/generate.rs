@@ -38,29 +38,16 @@ pub(crate) struct Made {
 impl Logins {
     /// Logins of `users` different users.
     pub(crate) fn new(seed: u64, users: u64, malformed: f64, late: f64, skewed: f64) -> Self {
-        Self {
-            random: StdRng::seed_from_u64(seed),
-            users: users.max(1),
-            malformed,
-            late,
-            skewed,
-        }
+        Self { random: StdRng::seed_from_u64(seed), users: users.max(1), malformed, late, skewed }
     }
 
     /// The next record, as of `now_ms`.
     pub(crate) fn next(&mut self, now_ms: i64) -> Made {
         let hot = self.skewed > 0.0 && self.random.random_bool(self.skewed);
-        let user = if hot {
-            0
-        } else {
-            self.random.random_range(0..self.users)
-        };
+        let user = if hot { 0 } else { self.random.random_range(0..self.users) };
         let key = format!("user-{user:08}");
         if self.malformed > 0.0 && self.random.random_bool(self.malformed) {
-            return Made {
-                value: self.broken(&key, now_ms),
-                key,
-            };
+            return Made { value: self.broken(&key, now_ms), key };
         }
         let age_s = if self.late > 0.0 && self.random.random_bool(self.late) {
             self.random.random_range(0..172_800)
@@ -68,10 +55,7 @@ impl Logins {
             0
         };
         let value = self.login(&key, user, now_ms / 1000 - age_s);
-        Made {
-            key,
-            value: value.into_bytes(),
-        }
+        Made { key, value: value.into_bytes() }
     }
 
     /// A user keeps his device, version and locale, mostly.
@@ -124,10 +108,7 @@ pub(crate) fn run(runtime: &Runtime, arguments: GenerateArguments) -> Result<(),
         let control = Control::new(&spec, "rollcall-generate").map_err(Failure::runtime)?;
         ensure_topic(&control, &spec.source.topic, arguments.partitions).await?;
         let mut config = client::plain_producer(&spec, "rollcall-generate");
-        config
-            .set("linger.ms", "5")
-            .set("acks", "all")
-            .set("enable.idempotence", "true");
+        config.set("linger.ms", "5").set("acks", "all").set("enable.idempotence", "true");
         let producer: BaseProducer = config.create().context("failed to make a producer")?;
         let mut signals = Signals::listen()?;
         let topic = spec.source.topic.clone();
@@ -154,9 +135,8 @@ async fn ensure_topic(control: &Control, topic: &str, partitions: i32) -> Result
         match result {
             Ok(()) => tracing::info!(topic, partitions, "topic created"),
             Err(error) if Instant::now() >= deadline => {
-                let error = anyhow::Error::new(error).context(format!(
-                    "failed to find or create the topic `{topic}`: check --brokers"
-                ));
+                let error = anyhow::Error::new(error)
+                    .context(format!("failed to find or create the topic `{topic}`: check --brokers"));
                 return Err(Failure::runtime(error));
             }
             Err(error) => {
@@ -168,36 +148,31 @@ async fn ensure_topic(control: &Control, topic: &str, partitions: i32) -> Result
 }
 
 async fn produce(producer: &BaseProducer, topic: &str, arguments: &GenerateArguments) -> Result<(), Failure> {
-    let mut logins = Logins::new(
-        arguments.seed,
-        arguments.users,
-        arguments.malformed,
-        arguments.late,
-        arguments.skewed,
-    );
+    let mut logins =
+        Logins::new(arguments.seed, arguments.users, arguments.malformed, arguments.late, arguments.skewed);
     let started_at = Instant::now();
-    let mut produced = 0_u64;
+    let mut count = 0_u64;
     let mut said_at = started_at;
     loop {
         let elapsed = started_at.elapsed();
-        if arguments.count.is_some_and(|count| produced >= count)
+        if arguments.count.is_some_and(|limit| count >= limit)
             || arguments.duration.is_some_and(|duration| elapsed >= duration)
         {
-            tracing::info!(produced, "done");
+            tracing::info!(produced = count, "done");
             return Ok(());
         }
-        let mut due = due(arguments.rate, elapsed).saturating_sub(produced).min(BURST);
-        if let Some(count) = arguments.count {
-            due = due.min(count - produced);
+        let mut due = due(arguments.rate, elapsed).saturating_sub(count).min(BURST);
+        if let Some(limit) = arguments.count {
+            due = due.min(limit - count);
         }
         for _ in 0..due {
             send(producer, topic, &logins.next(now_ms()))?;
-            produced += 1;
+            count += 1;
         }
         producer.poll(Duration::ZERO);
         if said_at.elapsed() >= SAY_EVERY {
             said_at = Instant::now();
-            tracing::info!(produced, "logins produced");
+            tracing::info!(produced = count, "logins produced");
         }
         // Gives way to the signal, and to the brokers.
         tokio::time::sleep(if due == BURST { Duration::ZERO } else { TICK }).await;
@@ -205,17 +180,9 @@ async fn produce(producer: &BaseProducer, topic: &str, arguments: &GenerateArgum
 }
 
 /// How many logins should have been produced by now.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rate and time are not negative"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rate and time are not negative")]
 fn due(rate: f64, elapsed: Duration) -> u64 {
-    if rate == 0.0 {
-        u64::MAX
-    } else {
-        (rate * elapsed.as_secs_f64()) as u64 + 1
-    }
+    if rate == 0.0 { u64::MAX } else { (rate * elapsed.as_secs_f64()) as u64 + 1 }
 }
 
 /// Queues a record; a full queue is waited for.
@@ -232,23 +199,13 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, made: &Made) -> Result<
     }
 }
 
-const VERSIONS: [&str; 10] = [
-    "2.3.0",
-    "2.9",
-    "3.0",
-    "3.0.0",
-    "3.0.1",
-    "3.1.0-beta",
-    "3.1.0",
-    "3.2",
-    "3.10.4",
-    "4.0",
-];
+const VERSIONS: [&str; 10] =
+    ["2.3.0", "2.9", "3.0", "3.0.0", "3.0.1", "3.1.0-beta", "3.1.0", "3.2", "3.10.4", "4.0"];
 const LOCALES: [&str; 8] = ["US", "us", "DE", "IN", "BR", "fr", "JP", "RU"];
 const BURST: u64 = 1000;
 const TICK: Duration = Duration::from_millis(5);
 const SAY_EVERY: Duration = Duration::from_secs(5);
-const KAFKA_LIMIT: Duration = Duration::from_secs(60);
+const KAFKA_LIMIT: Duration = Duration::from_mins(1);
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -259,9 +216,7 @@ mod tests {
     fn the_same_seed_makes_the_same_logins() {
         let made = |seed| {
             let mut logins = Logins::new(seed, 100, 0.1, 0.1, 0.1);
-            (0..500)
-                .map(|n| logins.next(1_790_000_000_000 + n).value)
-                .collect::<Vec<_>>()
+            (0..500).map(|n| logins.next(1_790_000_000_000 + n).value).collect::<Vec<_>>()
         };
         assert_eq!(made(3), made(3));
         assert_ne!(made(3), made(4));

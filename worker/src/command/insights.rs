@@ -12,9 +12,7 @@ use crate::output;
 /// Runs the command.
 pub(crate) fn run(runtime: &Runtime, arguments: &InsightsArguments) -> Result<(), Failure> {
     let spec = configuration::load(&arguments.configuration)?;
-    let document = runtime
-        .block_on(read_document(&store(&spec)?))
-        .map_err(Failure::runtime)?;
+    let document = runtime.block_on(read_document(&store(&spec)?)).map_err(Failure::runtime)?;
     output::print(arguments.output, document.as_deref());
     Ok(())
 }

@@ -80,11 +80,8 @@ async fn look(spec: &PipelineSpec, store: &Store, control: &Arc<Control>) -> Res
     })
     .await
     .context("failed to ask Kafka")??;
-    let proposal = FirstStart {
-        incarnation: incarnation(1, 0),
-        topic_id: topic_id.clone(),
-        starts: Vec::new(),
-    };
+    let proposal =
+        FirstStart { incarnation: incarnation(1, 0), topic_id: topic_id.clone(), starts: Vec::new() };
     let all: Vec<i32> = logs.keys().copied().collect();
     let heads = store.heads(&all).await.map_err(Failure::runtime)?;
     let stored: BTreeMap<i32, Option<StoredHead>> = all.into_iter().zip(heads).collect();
@@ -110,14 +107,7 @@ async fn look(spec: &PipelineSpec, store: &Store, control: &Arc<Control>) -> Res
                 diverged(spec, partition, &lasts)?
             }
         };
-        found.push(Found {
-            partition,
-            committed,
-            stored,
-            head,
-            log,
-            halt,
-        });
+        found.push(Found { partition, committed, stored, head, log, halt });
     }
     Ok(found)
 }
@@ -125,20 +115,16 @@ async fn look(spec: &PipelineSpec, store: &Store, control: &Arc<Control>) -> Res
 /// Compares the records that the sinks remember with those that the log holds.
 fn diverged(spec: &PipelineSpec, partition: i32, lasts: &[LastRecord]) -> Result<Option<Halt>, Failure> {
     for last in lasts {
-        let consumer: BaseConsumer = client::control(spec, "rollcall-repair")
-            .create()
-            .context("failed to make a reader")?;
+        let consumer: BaseConsumer =
+            client::control(spec, "rollcall-repair").create().context("failed to make a reader")?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&spec.source.topic, partition, Offset::Offset(last.offset))
             .context("failed to name a record")?;
         consumer.assign(&list).context("failed to read a record")?;
         if let Some(Ok(message)) = consumer.poll(READ_LIMIT)
             && message.offset() == last.offset
-            && fingerprint(
-                message.timestamp().to_millis().unwrap_or(-1),
-                message.key(),
-                message.payload(),
-            ) != last.fingerprint
+            && fingerprint(message.timestamp().to_millis().unwrap_or(-1), message.key(), message.payload())
+                != last.fingerprint
         {
             return Ok(Some(Halt::Diverged { offset: last.offset }));
         }
@@ -173,10 +159,7 @@ async fn renew(spec: &PipelineSpec, store: &Store, found: &Found) -> Result<(), 
     let timeline = revision::timeline(spec, None, &[], start, start).map_err(Failure::configuration)?;
     let mut state = PartitionState::new(Arc::clone(&timeline.current.layout));
     let changes = state.take_changes(rand::random::<u32>().into());
-    let old = found
-        .stored
-        .as_ref()
-        .and_then(|stored| stored.fields.get(MANIFEST));
+    let old = found.stored.as_ref().and_then(|stored| stored.fields.get(MANIFEST));
     let json = |value: Result<Vec<u8>, serde_json::Error>| value.expect("plain data is JSON");
     let flush = Flush {
         partition: found.partition,

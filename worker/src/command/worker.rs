@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use anyhow::Context as _;
 use insights::spec::PipelineSpec;
 use insights::store::Store;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::oneshot;
 
 use crate::args::{OutputFormat, WorkerArguments};
 use crate::backend::{self, Publisher, read_document};
@@ -17,7 +19,7 @@ use crate::configuration;
 use crate::control::Control;
 use crate::exit::Failure;
 use crate::output;
-use crate::pump::{self, Bounds, Event, Outcome, Settings};
+use crate::pump::{self, Bounds, Event, Outcome, Request, Settings};
 use crate::signals::Signals;
 use crate::startup;
 use crate::watchdog::Watchdog;
@@ -94,11 +96,7 @@ pub(crate) fn store(spec: &PipelineSpec) -> Result<Store, Failure> {
 
 /// Works until told to stop, or until the bounds are reached.
 pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> Result<Outcome, Failure> {
-    let control = if worker.is_demo {
-        Control::of_mock
-    } else {
-        Control::new
-    };
+    let control = if worker.is_demo { Control::of_mock } else { Control::new };
     let control = Arc::new(control(&worker.spec, &worker.name).map_err(Failure::runtime)?);
     let ready = tokio::select! {
         ready = startup::prepare(&worker.spec, &control, &worker.store, worker.wait) => ready?,
@@ -115,7 +113,6 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
     let (requests, received) = mpsc::unbounded_channel();
     let (events, answered) = std::sync::mpsc::channel();
     let publishes = Arc::new(AtomicBool::new(false));
-    let format = worker.output;
     let context = Arc::new(backend::Context {
         spec: Arc::clone(&worker.spec),
         name: worker.name.clone(),
@@ -126,7 +123,7 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         until_end: worker.bounds.until_end,
         events: events.clone(),
         publishes: Arc::clone(&publishes),
-        print: Box::new(move |document| output::print(format, document)),
+        output: worker.output,
     });
     let settings = Settings {
         spec: Arc::clone(&worker.spec),
@@ -139,6 +136,18 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         events: answered,
         watchdog: Watchdog::start(),
     };
+    let outcome = pump_until_done(&context, settings, received, events, stopped).await?;
+    finish(&context, &worker, outcome).await
+}
+
+/// Runs the pump on its own thread, and the asynchronous side beside it until the pump is gone.
+async fn pump_until_done(
+    context: &Arc<backend::Context>,
+    settings: Settings,
+    requests: UnboundedReceiver<Request>,
+    events: Sender<Event>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<Outcome, Failure> {
     let (done, ended) = oneshot::channel();
     let pump = thread::Builder::new()
         .name("pump".to_owned())
@@ -148,8 +157,6 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
             }
         })
         .context("failed to start the pump's thread")?;
-    let served = backend::serve(Arc::clone(&context), received);
-    tokio::pin!(served);
     let stop = async {
         if stopped.await.is_ok() && events.send(Event::Stop).is_err() {
             tracing::debug!("the pump is gone already");
@@ -157,14 +164,14 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = &mut served => {}
+        () = backend::serve(Arc::clone(context), requests) => {}
         () = stop => {}
     }
     let outcome = ended.await.map_err(|_| anyhow::anyhow!("the pump panicked"))?;
     if pump.join().is_err() {
         return Err(Failure::runtime(anyhow::anyhow!("the pump panicked")));
     }
-    finish(&context, &worker, outcome?).await
+    outcome
 }
 
 /// The last publication, and the last word of a bounded run.
@@ -200,17 +207,9 @@ fn default_name() -> String {
         return name;
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host
-        .trim()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
-        .take(80)
-        .collect();
-    let host = if host.is_empty() {
-        "worker".to_owned()
-    } else {
-        host
-    };
+    let host: String =
+        host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(80).collect();
+    let host = if host.is_empty() { "worker".to_owned() } else { host };
     format!("{host}-{:08x}", rand::random::<u32>())
 }
 

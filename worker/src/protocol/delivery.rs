@@ -58,18 +58,13 @@ pub(crate) fn next(form: Form, output: bool, refused: Refused) -> Form {
         Form::Undeliverable => return Form::Undeliverable,
     };
     match refused {
-        Refused::Size if !dead_letter.without_value => Form::DeadLetter(DeadLetterForm {
-            without_value: true,
-            ..dead_letter
-        }),
-        Refused::Timestamp if !dead_letter.time_now => Form::DeadLetter(DeadLetterForm {
-            time_now: true,
-            ..dead_letter
-        }),
-        _ if !dead_letter.bare => Form::DeadLetter(DeadLetterForm {
-            bare: true,
-            ..dead_letter
-        }),
+        Refused::Size if !dead_letter.without_value => {
+            Form::DeadLetter(DeadLetterForm { without_value: true, ..dead_letter })
+        }
+        Refused::Timestamp if !dead_letter.time_now => {
+            Form::DeadLetter(DeadLetterForm { time_now: true, ..dead_letter })
+        }
+        _ if !dead_letter.bare => Form::DeadLetter(DeadLetterForm { bare: true, ..dead_letter }),
         _ => Form::Undeliverable,
     }
 }
@@ -104,19 +99,12 @@ mod tests {
         let without = next(Form::Regular, false, Refused::Size);
         assert_eq!(
             without,
-            Form::DeadLetter(DeadLetterForm {
-                without_value: true,
-                ..DeadLetterForm::default()
-            })
+            Form::DeadLetter(DeadLetterForm { without_value: true, ..DeadLetterForm::default() })
         );
         let both = next(without, false, Refused::Timestamp);
         assert_eq!(
             both,
-            Form::DeadLetter(DeadLetterForm {
-                without_value: true,
-                time_now: true,
-                bare: false
-            })
+            Form::DeadLetter(DeadLetterForm { without_value: true, time_now: true, bare: false })
         );
     }
 

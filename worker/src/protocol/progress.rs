@@ -155,11 +155,7 @@ impl Metadata {
 
 /// The counter of an incarnation; the higher one wins.
 pub(crate) fn counter(incarnation: &str) -> u64 {
-    incarnation
-        .split('-')
-        .next()
-        .and_then(|counter| counter.parse().ok())
-        .unwrap_or(0)
+    incarnation.split('-').next().and_then(|counter| counter.parse().ok()).unwrap_or(0)
 }
 
 /// An incarnation's name.
@@ -216,22 +212,15 @@ mod tests {
     use super::*;
 
     fn gap(from: i64, to: i64, reason: &str) -> Gap {
-        Gap {
-            from,
-            to,
-            reason: reason.to_owned(),
-        }
+        Gap { from, to, reason: reason.to_owned() }
     }
 
     #[test]
     fn gaps_are_sorted_and_merged_where_they_touch() {
         let mut gaps = Vec::new();
-        for new in [
-            gap(10, 20, RETENTION),
-            gap(0, 5, RETENTION),
-            gap(5, 10, RETENTION),
-            gap(7, 8, UNDELIVERABLE),
-        ] {
+        for new in
+            [gap(10, 20, RETENTION), gap(0, 5, RETENTION), gap(5, 10, RETENTION), gap(7, 8, UNDELIVERABLE)]
+        {
             add_gap(&mut gaps, new);
         }
         add_gap(&mut gaps, gap(30, 30, RETENTION));
@@ -246,16 +235,8 @@ mod tests {
             incarnation: incarnation(1, 7),
             topic_id: Some("x".repeat(22)),
             base: 0,
-            last: Some(LastRecord {
-                offset: 1,
-                fingerprint: u64::MAX,
-            }),
-            revisions: (0..1000)
-                .map(|n| RevisionStart {
-                    revision: n,
-                    first_offset: 1 << 40,
-                })
-                .collect(),
+            last: Some(LastRecord { offset: 1, fingerprint: u64::MAX }),
+            revisions: (0..1000).map(|n| RevisionStart { revision: n, first_offset: 1 << 40 }).collect(),
             delivery: Delivery::default(),
         };
         let text = metadata.to_text();

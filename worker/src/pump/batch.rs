@@ -53,11 +53,7 @@ impl Core {
         partition: i32,
         messages: &mut Peekable<impl Iterator<Item = Message<'a>>>,
     ) {
-        let run = if self.producer.is_ready() {
-            self.leases.take_run(partition)
-        } else {
-            None
-        };
+        let run = if self.producer.is_ready() { self.leases.take_run(partition) } else { None };
         let Some(mut run) = run else {
             // Read before the partition was given up or paused: whoever reads it next starts where it was left.
             while next_of(messages, partition).is_some() {}
@@ -144,10 +140,7 @@ impl Core {
         delivers: bool,
     ) -> Result<Option<Pause>, Error> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = match &compiled
-            .decoder
-            .decode(&mut scratch, message.value(), message.timestamp_ms())
-        {
+        let result = match &compiled.decoder.decode(&mut scratch, message.value(), message.timestamp_ms()) {
             Ok(login) => self.take_login(run, message, login, counts, delivers),
             Err(rejection) => {
                 if counts {
@@ -209,11 +202,7 @@ impl Core {
     ) -> Result<(), Error> {
         self.ensure_transaction()?;
         let Some((producer, topics)) = self.producer.ready() else {
-            return Err(Error::local(
-                "failed to produce",
-                RDKafkaErrorCode::State,
-                "no producer yet",
-            ));
+            return Err(Error::local("failed to produce", RDKafkaErrorCode::State, "no producer yet"));
         };
         if run.suspects.is_empty() || !run.suspects.contains(&message.offset()) {
             return produce(&mut self.delivery, producer, topics, run);

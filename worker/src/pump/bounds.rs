@@ -57,9 +57,7 @@ impl Progress {
 
     /// Whether one more record may be delivered.
     pub(super) fn may_take(&self) -> bool {
-        self.bounds
-            .max_messages
-            .is_none_or(|max| self.committed + self.taken < max)
+        self.bounds.max_messages.is_none_or(|max| self.committed + self.taken < max)
     }
 
     /// One more record is delivered by the open transaction.
@@ -98,10 +96,7 @@ impl Core {
     /// Whether a bounded run has done what it was to do.
     pub(super) fn is_finished(&mut self, consumer: &Consumer) -> bool {
         let bounds = self.settings.bounds;
-        if bounds
-            .max_messages
-            .is_some_and(|max| self.progress.committed >= max)
-        {
+        if bounds.max_messages.is_some_and(|max| self.progress.committed >= max) {
             return true;
         }
         if !bounds.until_end {
@@ -128,9 +123,7 @@ impl Core {
     }
 
     fn is_settled(&self) -> bool {
-        self.progress
-            .stable_since
-            .is_some_and(|since| since.elapsed() >= SETTLED_AFTER)
+        self.progress.stable_since.is_some_and(|since| since.elapsed() >= SETTLED_AFTER)
     }
 
     /// Asks for the insights to be printed when the time has come and Redis has all that was read by then.
@@ -140,11 +133,7 @@ impl Core {
             return;
         };
         if self.progress.print_at.is_none() && self.progress.committed >= next {
-            let positions = self
-                .leases
-                .runs()
-                .map(|run| (run.partition, run.committed))
-                .collect();
+            let positions = self.leases.runs().map(|run| (run.partition, run.committed)).collect();
             self.progress.print_at = Some(positions);
             self.progress.next_print = Some((self.progress.committed / every + 1) * every);
         }

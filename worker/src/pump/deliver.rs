@@ -91,10 +91,7 @@ impl Delivery {
         let form = run.forms.get(&message.offset()).copied().unwrap_or(Form::Regular);
         if form != Form::Regular {
             run.delivery.output_refused += 1;
-            let cause = Cause {
-                reason: OUTPUT_REFUSED,
-                field: None,
-            };
+            let cause = Cause { reason: OUTPUT_REFUSED, field: None };
             return self.dead_letter(producer, topics, run, message, &cause, form);
         }
         self.value.clear();
@@ -117,11 +114,7 @@ impl Delivery {
             headers,
             origin: self.produced.len(),
         })?;
-        self.produced.push(Produced {
-            partition: run.partition,
-            offset: message.offset(),
-            output: true,
-        });
+        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: true });
         Ok(())
     }
 
@@ -138,10 +131,7 @@ impl Delivery {
             None | Some(Form::Regular) => Form::DeadLetter(DeadLetterForm::default()),
             Some(form) => *form,
         };
-        let cause = Cause {
-            reason: rejection.reason.code(),
-            field: rejection.field,
-        };
+        let cause = Cause { reason: rejection.reason.code(), field: rejection.field };
         self.dead_letter(producer, topics, run, message, &cause, form)
     }
 
@@ -157,19 +147,11 @@ impl Delivery {
         let Form::DeadLetter(form) = form else {
             run.delivery.undeliverable += 1;
             let (from, to) = (message.offset(), message.offset() + 1);
-            run.pending_gaps.push(Gap {
-                from,
-                to,
-                reason: UNDELIVERABLE.to_owned(),
-            });
+            run.pending_gaps.push(Gap { from, to, reason: UNDELIVERABLE.to_owned() });
             return Ok(());
         };
         write_source(&mut self.source, run, message);
-        let mut headers = if form.bare {
-            Headers::new()
-        } else {
-            Headers::of(message)
-        };
+        let mut headers = if form.bare { Headers::new() } else { Headers::of(message) };
         self.describe(&mut headers, message, cause);
         let mut timestamp_ms = message.timestamp_ms();
         if form.time_now {
@@ -197,11 +179,7 @@ impl Delivery {
             headers,
             origin: self.produced.len(),
         })?;
-        self.produced.push(Produced {
-            partition: run.partition,
-            offset: message.offset(),
-            output: false,
-        });
+        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: false });
         Ok(())
     }
 
@@ -236,14 +214,8 @@ impl Delivery {
 /// Writes `<incarnation>:<partition>:<offset>`.
 fn write_source(into: &mut Vec<u8>, run: &Run, message: Message<'_>) {
     into.clear();
-    write!(
-        into,
-        "{}:{}:{}",
-        run.incarnation,
-        message.partition(),
-        message.offset()
-    )
-    .expect("writing into memory does not fail");
+    write!(into, "{}:{}:{}", run.incarnation, message.partition(), message.offset())
+        .expect("writing into memory does not fail");
 }
 
 /// The time now, in milliseconds since 1970.

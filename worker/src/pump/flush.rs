@@ -81,14 +81,12 @@ impl Core {
     #[expect(clippy::unused_self, reason = "speaks for the pump")]
     pub(super) fn note_conflict(&self, id: &LeaseId, cause: Cause) {
         match cause {
-            Cause::Flush => tracing::warn!(
-                partition = id.partition,
-                "compare-and-set refused: another state is stored"
-            ),
-            Cause::Check => tracing::warn!(
-                partition = id.partition,
-                "another state is stored than was flushed"
-            ),
+            Cause::Flush => {
+                tracing::warn!(partition = id.partition, "compare-and-set refused: another state is stored");
+            }
+            Cause::Check => {
+                tracing::warn!(partition = id.partition, "another state is stored than was flushed");
+            }
         }
     }
 
@@ -119,13 +117,9 @@ impl Core {
             return;
         };
         run.pause = None;
-        let position = Position {
-            partition,
-            offset: run.read_next,
-        };
-        let resumed = consumer
-            .seek(&[position], super::SEEK_LIMIT)
-            .and_then(|()| consumer.resume(&[partition]));
+        let position = Position { partition, offset: run.read_next };
+        let resumed =
+            consumer.seek(&[position], super::SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
         if let Err(error) = resumed {
             tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
             self.reload(consumer, &[partition]);
@@ -135,27 +129,15 @@ impl Core {
     /// Moves past transaction markers behind the last record, so that at rest positions equal the log's end.
     pub(super) fn skip_markers(&mut self, consumer: &Consumer) {
         let had_errors = std::mem::take(&mut self.batch_had_errors);
-        let every = if self.settings.bounds.until_end {
-            Duration::ZERO
-        } else {
-            MARKERS_EVERY
-        };
+        let every = if self.settings.bounds.until_end { Duration::ZERO } else { MARKERS_EVERY };
         if had_errors || self.last_positions_at.elapsed() < every {
             return;
         }
         self.last_positions_at = Instant::now();
-        let partitions: Vec<i32> = self
-            .leases
-            .runs()
-            .filter(|run| run.pause.is_none())
-            .map(|run| run.partition)
-            .collect();
+        let partitions: Vec<i32> =
+            self.leases.runs().filter(|run| run.pause.is_none()).map(|run| run.partition).collect();
         for position in consumer.positions(&partitions) {
-            if let Some(run) = self
-                .leases
-                .get_mut(position.partition)
-                .and_then(|lease| lease.run_mut())
-            {
+            if let Some(run) = self.leases.get_mut(position.partition).and_then(|lease| lease.run_mut()) {
                 run.skip_to(position.offset);
             }
         }
@@ -168,17 +150,15 @@ impl Core {
         self.release_held(consumer);
         self.reload_level(consumer);
         let since = self.last_housekeeping_at.elapsed();
-        if since < HOUSEKEEPING_EVERY {
+        if since < HOUSEKEEPING_EVERY && !self.report_due {
             return;
         }
+        self.report_due = false;
         self.last_housekeeping_at = Instant::now();
         let records = self.progress.take_reported();
         let gated = std::mem::take(&mut self.gated);
         if gated > 0 {
-            tracing::info!(
-                records = gated,
-                "records below a gate were read again and skipped"
-            );
+            tracing::info!(records = gated, "records below a gate were read again and skipped");
         }
         #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
         let records_per_second = records as f64 / since.as_secs_f64();
@@ -188,11 +168,7 @@ impl Core {
             .runs()
             .map(|run| (run.partition, (run.state_next, run.last_timestamp_ms())))
             .collect();
-        self.send(Request::Report(Report {
-            records_per_second,
-            busy: busy.min(1.0),
-            positions,
-        }));
+        self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {
             if let (Some(token), None) = (&run.redis.token, &run.redis.in_flight) {
@@ -221,19 +197,14 @@ impl Core {
         let now = Instant::now();
         let mut skewed = Vec::new();
         for run in self.leases.runs() {
-            let too_long = run
-                .redis
-                .behind_since
-                .is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
+            let too_long =
+                run.redis.behind_since.is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
             if run.pause.is_none() && (run.skew() >= SKEW_RECORDS_MAX || too_long && !run.is_flushed()) {
                 skewed.push(run.partition);
             }
         }
         for partition in skewed {
-            tracing::warn!(
-                partition,
-                "Redis is too far behind: the partition waits; nothing is lost"
-            );
+            tracing::warn!(partition, "Redis is too far behind: the partition waits; nothing is lost");
             self.pause(consumer, partition, Pause::Skew);
         }
     }
@@ -246,8 +217,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const MARKERS_EVERY: Duration = Duration::from_secs(4);
 
 /// How often the worker reports and all tokens are checked.
-pub(super) const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 
 /// How far Kafka may run ahead of Redis in a partition.
 const SKEW_RECORDS_MAX: i64 = 1_000_000;
-const SKEW_TIME_MAX: Duration = Duration::from_secs(60);
+const SKEW_TIME_MAX: Duration = Duration::from_mins(1);

@@ -59,12 +59,7 @@ impl Leases {
             self.slots.resize_with(index + 1, || None);
         }
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Some(Lease {
-                id: id.clone(),
-                fetching: false,
-                hold_at: None,
-                phase: Phase::Loading,
-            });
+            *slot = Some(Lease { id: id.clone(), fetching: false, hold_at: None, phase: Phase::Loading });
         }
         id
     }
@@ -93,8 +88,7 @@ impl Leases {
 
     /// The lease that an answer is for, unless it ended meanwhile.
     pub(crate) fn of(&mut self, id: &LeaseId) -> Option<&mut Lease> {
-        self.get_mut(id.partition)
-            .filter(|lease| lease.id.number == id.number)
+        self.get_mut(id.partition).filter(|lease| lease.id.number == id.number)
     }
 
     /// The run that an answer is for, unless it ended meanwhile.
@@ -132,22 +126,15 @@ impl Leases {
 
     /// All runs, with their leases' ids.
     pub(crate) fn runs_mut(&mut self) -> impl Iterator<Item = (&LeaseId, &mut Run)> {
-        self.slots
-            .iter_mut()
-            .flatten()
-            .filter_map(|lease| match &mut lease.phase {
-                Phase::Running(Some(run)) => Some((&lease.id, run.as_mut())),
-                _ => None,
-            })
+        self.slots.iter_mut().flatten().filter_map(|lease| match &mut lease.phase {
+            Phase::Running(Some(run)) => Some((&lease.id, run.as_mut())),
+            _ => None,
+        })
     }
 
     fn new_id(&mut self, partition: i32) -> LeaseId {
         self.next_id += 1;
-        LeaseId {
-            partition,
-            number: self.next_id,
-            cancelled: Arc::default(),
-        }
+        LeaseId { partition, number: self.next_id, cancelled: Arc::default() }
     }
 }
 

@@ -4,6 +4,7 @@
 //! while it may go on, and never lets anything else touch its clients.
 
 mod batch;
+mod beginning;
 mod bounds;
 pub(crate) mod deliver;
 mod event;
@@ -31,6 +32,7 @@ use crate::client::{self, Batch, Consumer, Generation, Position, Producer};
 use crate::exit::Failure;
 use crate::watchdog::Watchdog;
 
+pub(crate) use self::beginning::Beginning;
 pub(crate) use self::bounds::Bounds;
 pub(crate) use self::deliver::{Delivery, Destination};
 pub(crate) use self::event::{Cause, Event, Report, Request};
@@ -70,11 +72,9 @@ pub(crate) struct Outcome {
 
 /// Runs a pump until it is told to stop, its bounds are reached, or it fails.
 pub(crate) fn run(settings: Settings) -> Result<Outcome, Failure> {
-    let consumer = Consumer::new(
-        &client::consumer(&settings.spec, &settings.name),
-        &settings.spec.source.topic,
-    )
-    .map_err(Failure::runtime)?;
+    let consumer =
+        Consumer::new(&client::consumer(&settings.spec, &settings.name), &settings.spec.source.topic)
+            .map_err(Failure::runtime)?;
     let mut core = Core::new(settings)?;
     let mut batch = Batch::with_capacity(BATCH_RECORDS);
     let outcome = core.work(&consumer, &mut batch);
@@ -83,12 +83,10 @@ pub(crate) fn run(settings: Settings) -> Result<Outcome, Failure> {
     core.drain(&consumer);
     core.watchdog().rest();
     outcome?;
-    Ok(Outcome {
-        records: core.progress.committed,
-        is_flushed: core.drained_clean,
-    })
+    Ok(Outcome { records: core.progress.committed, is_flushed: core.drained_clean })
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact, and none depends on another")]
 /// Everything of the pump but the consumer, which calls back into it while it polls.
 struct Core {
     settings: Settings,
@@ -110,6 +108,7 @@ struct Core {
     last_commit_at: Instant,
     last_housekeeping_at: Instant,
     last_positions_at: Instant,
+    report_due: bool,
     batch_had_errors: bool,
     busy: Duration,
     /// Records read below a gate since the last report.
@@ -129,11 +128,7 @@ struct Slot {
 
 impl Slot {
     fn new(producer: Producer) -> Self {
-        Self {
-            topics: None,
-            producer,
-            made_at: Instant::now(),
-        }
+        Self { topics: None, producer, made_at: Instant::now() }
     }
 
     fn is_ready(&self) -> bool {
@@ -171,6 +166,7 @@ impl Core {
             last_commit_at: now,
             last_housekeeping_at: now,
             last_positions_at: now,
+            report_due: false,
             batch_had_errors: false,
             busy: Duration::ZERO,
             gated: 0,
@@ -246,15 +242,9 @@ impl Core {
     fn begin(&mut self, consumer: &Consumer, id: &LeaseId, mut run: Box<Run>) {
         let Some(lease) = self.leases.of(id) else { return };
         let partition = run.partition;
-        run.stop_at = run
-            .level_at
-            .unwrap_or(i64::MAX)
-            .min(*lease.hold_at.get_or_insert(run.hold_at));
+        run.stop_at = run.level_at.unwrap_or(i64::MAX).min(*lease.hold_at.get_or_insert(run.hold_at));
         run.hold_at = lease.hold_at.unwrap_or(i64::MAX);
-        let position = Position {
-            partition,
-            offset: run.read_next,
-        };
+        let position = Position { partition, offset: run.read_next };
         tracing::info!(
             partition,
             read_from = run.read_next,
@@ -263,9 +253,7 @@ impl Core {
             "partition loaded"
         );
         let started = if lease.fetching {
-            consumer
-                .seek(&[position], SEEK_LIMIT)
-                .and_then(|()| consumer.resume(&[partition]))
+            consumer.seek(&[position], SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]))
         } else {
             consumer.assign(&[position])
         };
@@ -275,13 +263,9 @@ impl Core {
             tracing::warn!(partition, %error, "failed to start reading a partition: it is loaded again");
             self.reload(consumer, &[partition]);
         }
-        if self
-            .leases
-            .iter()
-            .all(|lease| matches!(lease.phase, Phase::Running(_)))
-        {
+        if self.leases.iter().all(|lease| matches!(lease.phase, Phase::Running(_))) {
             // Everybody who looks at the reports sees the new assignment soon.
-            self.last_housekeeping_at = Instant::now() - flush::HOUSEKEEPING_EVERY;
+            self.report_due = true;
         }
     }
 
@@ -329,12 +313,8 @@ impl Core {
 }
 
 fn new_producer(settings: &Settings, transactional_id: &str) -> Result<Producer, Failure> {
-    Producer::new(&client::producer(
-        &settings.spec,
-        &settings.name,
-        transactional_id,
-    ))
-    .map_err(Failure::runtime)
+    Producer::new(&client::producer(&settings.spec, &settings.name, transactional_id))
+        .map_err(Failure::runtime)
 }
 
 /// Records of one batch call.

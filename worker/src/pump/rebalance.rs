@@ -12,15 +12,8 @@ use crate::client::{Consumer, RebalanceHandler};
 
 impl RebalanceHandler for Core {
     fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]) {
-        tracing::info!(
-            ?partitions,
-            open_transaction = self.is_transaction_open,
-            "partitions assigned"
-        );
-        let ids: Vec<_> = partitions
-            .iter()
-            .map(|&partition| self.leases.grant(partition))
-            .collect();
+        tracing::info!(?partitions, open_transaction = self.is_transaction_open, "partitions assigned");
+        let ids: Vec<_> = partitions.iter().map(|&partition| self.leases.grant(partition)).collect();
         // What was read before is still ours: the group only moved to its next generation.
         self.recapture_generation(consumer);
         self.progress.rebalanced();
@@ -31,12 +24,7 @@ impl RebalanceHandler for Core {
     }
 
     fn revoked(&mut self, consumer: &Consumer, partitions: &[i32], lost: bool) -> Vec<i32> {
-        tracing::info!(
-            ?partitions,
-            lost,
-            open_transaction = self.is_transaction_open,
-            "partitions revoked"
-        );
+        tracing::info!(?partitions, lost, open_transaction = self.is_transaction_open, "partitions revoked");
         if lost {
             if self.is_transaction_open {
                 self.abort(consumer, "the group gave the partitions to others");
@@ -68,17 +56,10 @@ impl Core {
             self.commit(consumer);
         }
         self.flush_out(&partitions, DRAIN_LIMIT);
-        let is_behind = self
-            .leases
-            .runs()
-            .any(|run| !run.is_flushed() || run.has_uncommitted());
+        let is_behind = self.leases.runs().any(|run| !run.is_flushed() || run.has_uncommitted());
         self.drained_clean = !is_behind;
         consumer.close(self);
-        tracing::info!(
-            clean = self.drained_clean,
-            took_ms = started_at.elapsed().as_millis(),
-            "drained"
-        );
+        tracing::info!(clean = self.drained_clean, took_ms = started_at.elapsed().as_millis(), "drained");
     }
 
     /// Flushes these partitions and waits until Redis has them, or the time is up.

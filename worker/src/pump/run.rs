@@ -65,13 +65,13 @@ pub(crate) struct Run {
     /// What Redis holds.
     pub(crate) redis: RedisSide,
     /// Scopes of a stored state that this one replaces; they go with the first flush.
-    replaced: Vec<Scope>,
-    state_last: Option<LastRecord>,
-    out_last: Option<LastRecord>,
-    committed_last: Option<LastRecord>,
-    committed_delivery: Delivery,
-    state_timestamp_ms: i64,
-    rebuilt_with_revision: Option<u64>,
+    pub(super) replaced: Vec<Scope>,
+    pub(super) state_last: Option<LastRecord>,
+    pub(super) out_last: Option<LastRecord>,
+    pub(super) committed_last: Option<LastRecord>,
+    pub(super) committed_delivery: Delivery,
+    pub(super) state_timestamp_ms: i64,
+    pub(super) rebuilt_with_revision: Option<u64>,
 }
 
 /// Why a partition is not read.
@@ -109,108 +109,7 @@ pub(crate) struct RedisSide {
     pub(crate) behind_since: Option<Instant>,
 }
 
-/// What a partition starts with.
-pub(crate) struct Beginning {
-    /// The source partition.
-    pub(crate) partition: i32,
-    /// The decision.
-    pub(crate) plan: crate::protocol::start::Plan,
-    /// The source topic's id.
-    pub(crate) topic_id: Option<String>,
-    /// The specifications.
-    pub(crate) timeline: Timeline,
-    /// What is counted so far.
-    pub(crate) state: PartitionState,
-    /// What Redis holds; none: nothing.
-    pub(crate) stored: Option<(String, Head)>,
-    /// What only delivery knows.
-    pub(crate) delivery: Delivery,
-    /// Known gaps.
-    pub(crate) gaps: Vec<Gap>,
-    /// Scopes of a stored state that this one replaces.
-    pub(crate) replaced: Vec<Scope>,
-    /// Whether Redis holds the timeline's history.
-    pub(crate) has_history: bool,
-    /// The first offset to be read.
-    pub(crate) read_from: i64,
-    /// A bounded run ends before this offset.
-    pub(crate) hold_at: i64,
-    /// Where both sinks are level, when another revision waits for that.
-    pub(crate) level_at: Option<i64>,
-    /// Now.
-    pub(crate) now: Instant,
-}
-
 impl Run {
-    /// A partition as it starts.
-    pub(crate) fn new(beginning: Beginning) -> Self {
-        let Beginning {
-            partition,
-            plan,
-            topic_id,
-            timeline,
-            state,
-            stored,
-            delivery,
-            gaps,
-            replaced,
-            has_history,
-            read_from,
-            hold_at,
-            level_at,
-            now,
-        } = beginning;
-        let rebuilt_with_revision = stored
-            .as_ref()
-            .and_then(|(_, head)| head.rebuilt_with_revision)
-            .or_else(|| timeline.substituted.then_some(timeline.current.revision));
-        let state_timestamp_ms = stored.as_ref().map_or(-1, |(_, head)| head.last_timestamp_ms);
-        let (token, stored_next, stored_kafka) = match stored {
-            Some((token, head)) => (Some(token), head.next, head.kafka_next),
-            None => (None, plan.base, plan.base),
-        };
-        Self {
-            partition,
-            incarnation: plan.incarnation,
-            topic_id,
-            base: plan.base,
-            timeline,
-            state,
-            read_next: read_from,
-            state_next: plan.state_next,
-            out_next: plan.kafka_next,
-            committed: plan.kafka_next,
-            checks: plan.kafka_last.into_iter().chain(plan.state_last).collect(),
-            hold_at,
-            level_at,
-            stop_at: hold_at,
-            delivery,
-            forms: BTreeMap::new(),
-            suspects: BTreeSet::new(),
-            gaps,
-            pending_gaps: Vec::new(),
-            commit_due: plan.commit_at_once || plan.look_into_output || plan.gap.is_some(),
-            pause: None,
-            redis: RedisSide {
-                token,
-                next: stored_next,
-                kafka_next: stored_kafka,
-                has_history,
-                in_flight: None,
-                loading: false,
-                flushed_at: now,
-                behind_since: None,
-            },
-            replaced,
-            state_last: plan.state_last,
-            out_last: plan.kafka_last,
-            committed_last: plan.kafka_last,
-            committed_delivery: delivery,
-            state_timestamp_ms,
-            rebuilt_with_revision,
-        }
-    }
-
     /// The specification that decides the record at `offset`; a new revision takes effect at its first offset.
     pub(crate) fn enter(&mut self, offset: i64) -> &Arc<Compiled> {
         while let Some((first_offset, _)) = self.timeline.upcoming.front() {
@@ -240,10 +139,7 @@ impl Run {
     /// Notes the last record of a batch as the one to be recognised later.
     pub(crate) fn remember(&mut self, message: Message<'_>) {
         let offset = message.offset();
-        let last = Some(LastRecord {
-            offset,
-            fingerprint: fingerprint_of(message),
-        });
+        let last = Some(LastRecord { offset, fingerprint: fingerprint_of(message) });
         if self.state_next == offset + 1 {
             self.state_last = last;
             self.state_timestamp_ms = message.timestamp_ms();
@@ -259,16 +155,10 @@ impl Run {
         if self.pause.is_some() || position <= self.read_next {
             return;
         }
-        self.state_next = if self.state_next >= self.read_next {
-            self.state_next.max(position)
-        } else {
-            self.state_next
-        };
-        self.out_next = if self.out_next >= self.read_next {
-            self.out_next.max(position)
-        } else {
-            self.out_next
-        };
+        self.state_next =
+            if self.state_next >= self.read_next { self.state_next.max(position) } else { self.state_next };
+        self.out_next =
+            if self.out_next >= self.read_next { self.out_next.max(position) } else { self.out_next };
         self.read_next = position;
     }
 
@@ -289,18 +179,11 @@ impl Run {
             last: self.out_last,
             revisions: revisions
                 .iter()
-                .map(|entry| RevisionStart {
-                    revision: entry.revision,
-                    first_offset: entry.first_offset,
-                })
+                .map(|entry| RevisionStart { revision: entry.revision, first_offset: entry.first_offset })
                 .collect(),
             delivery: self.delivery,
         };
-        Commit {
-            partition: self.partition,
-            offset: self.out_next,
-            metadata: metadata.to_text(),
-        }
+        Commit { partition: self.partition, offset: self.out_next, metadata: metadata.to_text() }
     }
 
     /// The open transaction has committed.
@@ -358,10 +241,8 @@ impl Run {
         changes.drops.extend(self.replaced.iter().copied());
         let token = format!("{}|{}|{nonce}", self.incarnation, self.state_next);
         let head = serde_json::to_vec(&self.head(owner)).expect("plain data is JSON");
-        let mut fields = BTreeMap::from([
-            (PROGRESS.to_owned(), head),
-            (MANIFEST.to_owned(), changes.manifest),
-        ]);
+        let mut fields =
+            BTreeMap::from([(PROGRESS.to_owned(), head), (MANIFEST.to_owned(), changes.manifest)]);
         if !self.redis.has_history {
             let history = serde_json::to_vec(&self.timeline.history).expect("plain data is JSON");
             fields.insert(HISTORY.to_owned(), history);

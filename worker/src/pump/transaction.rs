@@ -96,11 +96,7 @@ impl Core {
             self.recapture_generation(consumer);
         }
         let Some((producer, _)) = self.producer.ready() else {
-            return Err(Error::local(
-                "failed to commit",
-                RDKafkaErrorCode::State,
-                "no producer yet",
-            ));
+            return Err(Error::local("failed to commit", RDKafkaErrorCode::State, "no producer yet"));
         };
         let Some(generation) = &self.generation else {
             return Err(Error::local(
@@ -117,9 +113,7 @@ impl Core {
             ));
         }
         let deadline = Instant::now() + COMMIT_LIMIT;
-        repeat(deadline, |limit| {
-            producer.send_offsets(consumer.topic(), commits, generation, limit)
-        })?;
+        repeat(deadline, |limit| producer.send_offsets(consumer.topic(), commits, generation, limit))?;
         repeat(deadline, |limit| producer.commit(limit))
     }
 
@@ -200,10 +194,7 @@ impl Core {
             let read_next = run.read_next;
             let offset = run.rewind();
             if offset != read_next && run.pause.is_none() {
-                positions.push(Position {
-                    partition: id.partition,
-                    offset,
-                });
+                positions.push(Position { partition: id.partition, offset });
             }
         }
         if let Err(error) = consumer.seek(&positions, super::SEEK_LIMIT) {
@@ -220,12 +211,7 @@ impl Core {
         self.delivery.produced.clear();
         self.progress.aborted();
         self.replace_producer();
-        let fetching: Vec<i32> = self
-            .leases
-            .iter()
-            .filter(|l| l.fetching)
-            .map(|l| l.id.partition)
-            .collect();
+        let fetching: Vec<i32> = self.leases.iter().filter(|l| l.fetching).map(|l| l.id.partition).collect();
         if let Err(error) = consumer.pause(&fetching) {
             tracing::debug!(%error, "failed to pause partitions until the producer is replaced");
         }
@@ -278,13 +264,7 @@ impl Core {
             if let [(offset, refused)] = records.as_slice() {
                 let form = run.forms.get(offset).copied().unwrap_or(Form::Regular);
                 let next = delivery::next(form, output, *refused);
-                tracing::warn!(
-                    partition,
-                    offset,
-                    ?refused,
-                    ?next,
-                    "a topic refused a record for good"
-                );
+                tracing::warn!(partition, offset, ?refused, ?next, "a topic refused a record for good");
                 run.forms.insert(*offset, next);
                 run.suspects.remove(offset);
             } else {
@@ -292,10 +272,7 @@ impl Core {
             }
         }
         if let Some(code) = away {
-            let topics = format!(
-                "`{}` or `{}`",
-                self.settings.output.name, self.settings.dead_letters.name
-            );
+            let topics = format!("`{}` or `{}`", self.settings.output.name, self.settings.dead_letters.name);
             let error = Error::local("failed to produce", code, code.to_string());
             self.note_away(&topics, &error);
         }
@@ -306,10 +283,7 @@ impl Core {
     pub(super) fn note_away(&mut self, what: &str, error: &Error) {
         let now = Instant::now();
         let since = *self.away_since.get_or_insert(now);
-        if self
-            .away_logged_at
-            .is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY)
-        {
+        if self.away_logged_at.is_none_or(|at| now.duration_since(at) >= LOG_AWAY_EVERY) {
             self.away_logged_at = Some(now);
             let away_s = now.duration_since(since).as_secs();
             tracing::warn!(%error, away_s, "waiting for {what}; nothing is lost");

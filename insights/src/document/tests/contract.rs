@@ -27,12 +27,7 @@ fn the_document_is_what_the_contract_says() {
 fn the_public_keys_are_what_the_contract_says() {
     let published = published();
     let hash = |fields: &[(&str, u64)]| {
-        PublicValue::Hash(
-            fields
-                .iter()
-                .map(|(field, count)| ((*field).to_owned(), *count))
-                .collect(),
-        )
+        PublicValue::Hash(fields.iter().map(|(field, count)| ((*field).to_owned(), *count)).collect())
     };
     let keys: Vec<&str> = published.keys.keys().map(String::as_str).collect();
     let expected = [
@@ -48,14 +43,8 @@ fn the_public_keys_are_what_the_contract_says() {
         "totals",
     ];
     assert_eq!(keys, expected);
-    assert_eq!(
-        published.keys["days"],
-        hash(&[("2026-11-21", 1), ("2026-11-22", 3)])
-    );
-    assert_eq!(
-        published.keys["quarters:2026-11-22"],
-        hash(&[("28", 1), ("80", 1), ("81", 1)])
-    );
+    assert_eq!(published.keys["days"], hash(&[("2026-11-21", 1), ("2026-11-22", 3)]));
+    assert_eq!(published.keys["quarters:2026-11-22"], hash(&[("28", 1), ("80", 1), ("81", 1)]));
     let totals = [
         ("read", 7),
         ("logins", 4),
@@ -68,10 +57,7 @@ fn the_public_keys_are_what_the_contract_says() {
     ];
     assert_eq!(published.keys["totals"], hash(&totals));
     let by_device = vec![("android".to_owned(), 2)];
-    assert_eq!(
-        published.keys["processed:by:device"],
-        PublicValue::SortedSet(by_device)
-    );
+    assert_eq!(published.keys["processed:by:device"], PublicValue::SortedSet(by_device));
 }
 
 /// Two partitions with a few records of every kind.
@@ -84,11 +70,7 @@ fn published() -> Published {
     zero.login(at(today, 20, 14), true, &["android", "3.0"], &[Some("a")]);
     zero.login(at(today, 20, 15), false, &["ios", "~unknown"], &[Some("b")]);
     zero.reject(Reason::MissingField);
-    zero.progress.gaps = vec![Gap {
-        from: 9,
-        to: 11,
-        reason: GapReason::Retention,
-    }];
+    zero.progress.gaps = vec![Gap { from: 9, to: 11, reason: GapReason::Retention }];
     zero.progress.output_refused = 1;
     ten.login(at(today, 7, 0), false, &["ios", "~other"], &[None]);
     ten.reject(Reason::NotJson);
@@ -99,8 +81,5 @@ fn published() -> Published {
     ten.show(10, &mut merge, now_ms);
     zero.show(0, &mut merge, now_ms);
     let complete_through_ms = Some(at(today, 22, 59));
-    merge.document(&Context {
-        complete_through_ms,
-        ..context(now_ms)
-    })
+    merge.document(&Context { complete_through_ms, ..context(now_ms) })
 }

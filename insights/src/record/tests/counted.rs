@@ -8,20 +8,9 @@ use super::*;
 fn counted(spec: &PipelineSpec, value: &str) -> (Vec<String>, Vec<Option<String>>, bool) {
     let decoder = Decoder::new(spec).unwrap();
     let mut scratch = Scratch::default();
-    let counted = decoder
-        .decode(&mut scratch, Some(value.as_bytes()), -1)
-        .unwrap()
-        .counted;
-    let dimensions = counted
-        .dimensions
-        .iter()
-        .map(|value| (*value).to_owned())
-        .collect();
-    let unique = counted
-        .unique
-        .iter()
-        .map(|value| value.map(str::to_owned))
-        .collect();
+    let counted = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted;
+    let dimensions = counted.dimensions.iter().map(|value| (*value).to_owned()).collect();
+    let unique = counted.unique.iter().map(|value| value.map(str::to_owned)).collect();
     (dimensions, unique, counted.processed)
 }
 
@@ -33,14 +22,10 @@ fn passes(filter: &[Requirement], value: &str) -> bool {
 
 #[test]
 fn dimensions_are_folded_in_ascii_only() {
-    let value = login("")
-        .replace("android", "ÄndRoid")
-        .replace("\"de\"", "\"de_äß\"")
-        .replace("3.1", "3.1-RC");
+    let value =
+        login("").replace("android", "ÄndRoid").replace("\"de\"", "\"de_äß\"").replace("3.1", "3.1-RC");
     assert_eq!(counted(&spec(), &value).0, ["Ändroid", "3.1-RC", "DE_äß"]);
-    let value = login("")
-        .replace("android", r"\u0041ndroid")
-        .replace("\"de\"", r#""\u0064e""#);
+    let value = login("").replace("android", r"\u0041ndroid").replace("\"de\"", r#""\u0064e""#);
     assert_eq!(counted(&spec(), &value).0, ["android", "3.1", "DE"]);
 }
 
@@ -55,16 +40,9 @@ fn absent_and_our_own_values_are_told_apart() {
         ("\"a~\"", "A~"),
         ("\"\\u0000\"", "\0"),
     ] {
-        assert_eq!(
-            counted(&spec(), &login("").replace("\"de\"", locale)).0[2],
-            expected,
-            "{locale}"
-        );
+        assert_eq!(counted(&spec(), &login("").replace("\"de\"", locale)).0[2], expected, "{locale}");
     }
-    assert_eq!(
-        counted(&spec(), &login("").replace("\"locale\":\"de\",", "")).0[2],
-        "~unknown"
-    );
+    assert_eq!(counted(&spec(), &login("").replace("\"locale\":\"de\",", "")).0[2], "~unknown");
 }
 
 #[test]
@@ -75,37 +53,22 @@ fn unique_values_are_as_they_came() {
         (login(""), [Some("u1"), None]),
         (login(r#","x":"""#), [Some("u1"), None]),
         (login(r#","x":null"#), [Some("u1"), None]),
-        (
-            login(r#","x":"~X""#).replace("u1", r"\u007eU"),
-            [Some("~U"), Some("~X")],
-        ),
+        (login(r#","x":"~X""#).replace("u1", r"\u007eU"), [Some("~U"), Some("~X")]),
     ] {
-        assert_eq!(
-            counted(&spec, &value).1,
-            expected.map(|value| value.map(str::to_owned)),
-            "{value}"
-        );
+        assert_eq!(counted(&spec, &value).1, expected.map(|value| value.map(str::to_owned)), "{value}");
     }
 }
 
 #[test]
 fn a_default_is_counted_like_a_value_that_was_sent() {
     let mut spec = spec();
-    spec.source.defaults = defaults(&[
-        ("device_type", "Android"),
-        ("locale", "fr"),
-        ("user_id", "nobody"),
-    ]);
+    spec.source.defaults = defaults(&[("device_type", "Android"), ("locale", "fr"), ("user_id", "nobody")]);
     spec.output.drop = strings(&["locale"]);
     for value in [
         r#"{"app_version":"3.1","timestamp":1700000000}"#,
         r#"{"app_version":"3.1","timestamp":1700000000,"device_type":null,"locale":null,"user_id":null}"#,
     ] {
-        let expected = (
-            strings(&["android", "3.1", "FR"]),
-            vec![Some("nobody".to_owned())],
-            true,
-        );
+        let expected = (strings(&["android", "3.1", "FR"]), vec![Some("nobody".to_owned())], true);
         assert_eq!(counted(&spec, value), expected);
     }
 }
@@ -116,11 +79,7 @@ fn values_are_counted_before_mask_hash_and_drop() {
     spec.output.drop = strings(&["device_type"]);
     spec.output.mask = strings(&["locale"]);
     spec.output.hash = strings(&["user_id"]);
-    let expected = (
-        strings(&["android", "3.1", "DE"]),
-        vec![Some("u1".to_owned())],
-        true,
-    );
+    let expected = (strings(&["android", "3.1", "DE"]), vec![Some("u1".to_owned())], true);
     assert_eq!(counted(&spec, &login("")), expected);
 }
 
@@ -146,20 +105,14 @@ fn the_default_filter_is_android_above_3_0() {
 fn an_empty_filter_lets_all_through_and_all_requirements_must_hold() {
     let value = r#"{"timestamp":1700000000,"a":"1","b":2,"c":null}"#;
     assert!(passes(&[], value));
-    let (holds, fails) = (
-        requirement("a", Operator::In, &["1"]),
-        requirement("b", Operator::In, &["1"]),
-    );
+    let (holds, fails) = (requirement("a", Operator::In, &["1"]), requirement("b", Operator::In, &["1"]));
     assert!(passes(std::slice::from_ref(&holds), value));
     assert!(!passes(&[holds, fails], value));
 }
 
 #[test]
 fn null_is_absent_to_the_filter() {
-    for value in [
-        r#"{"timestamp":1700000000}"#,
-        r#"{"timestamp":1700000000,"a":null}"#,
-    ] {
+    for value in [r#"{"timestamp":1700000000}"#, r#"{"timestamp":1700000000,"a":null}"#] {
         assert!(passes(&[requirement("a", Operator::DoesNotExist, &[])], value));
         assert!(passes(&[requirement("a", Operator::NotIn, &["null"])], value));
         assert!(!passes(&[requirement("a", Operator::Exists, &[])], value));
@@ -198,10 +151,7 @@ fn any_value_meets_the_filter_by_its_kind() {
 fn a_default_meets_the_filter() {
     let mut spec = bare_spec();
     spec.source.defaults = defaults(&[("a", "7")]);
-    spec.filter = vec![
-        requirement("a", Operator::Exists, &[]),
-        requirement("a", Operator::Le, &["7.0"]),
-    ];
+    spec.filter = vec![requirement("a", Operator::Exists, &[]), requirement("a", Operator::Le, &["7.0"])];
     assert!(counted(&spec, r#"{"timestamp":1700000000}"#).2);
     assert!(!counted(&spec, r#"{"timestamp":1700000000,"a":8}"#).2);
 }
@@ -235,20 +185,10 @@ fn time_is_in_milliseconds_whatever_the_unit() {
         let decoder = Decoder::new(&spec).unwrap();
         let mut scratch = Scratch::default();
         let value = format!("{{\"timestamp\":{text}}}");
-        decoder
-            .decode(&mut scratch, Some(value.as_bytes()), -1)
-            .unwrap()
-            .counted
-            .time_ms
+        decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted.time_ms
     };
-    assert_eq!(
-        time_ms(TimestampUnit::Seconds, "1700000000.9999"),
-        1_700_000_000_000
-    );
-    assert_eq!(
-        time_ms(TimestampUnit::Milliseconds, "\"1700000000123.9\""),
-        1_700_000_000_123
-    );
+    assert_eq!(time_ms(TimestampUnit::Seconds, "1700000000.9999"), 1_700_000_000_000);
+    assert_eq!(time_ms(TimestampUnit::Milliseconds, "\"1700000000123.9\""), 1_700_000_000_123);
 }
 
 #[test]

@@ -79,24 +79,13 @@ fn what_is_not_one_json_document_is_not_json() {
 
 #[test]
 fn white_space_may_stand_around_everything() {
-    let spaced = login(", \"x\" : [ 1 ,\t2 ] ")
-        .replace(':', " :\r\n")
-        .replace("\",\"", "\"\t,\n \"");
+    let spaced = login(", \"x\" : [ 1 ,\t2 ] ").replace(':', " :\r\n").replace("\",\"", "\"\t,\n \"");
     assert_login(&spec(), format!(" \t\r\n{spaced}\n\r\t "));
 }
 
 #[test]
 fn other_documents_than_objects_are_told_apart() {
-    for value in [
-        "[]",
-        " [{\"a\":1}] ",
-        "\"\\ud800\"",
-        "1",
-        "-0.5e7",
-        "true",
-        "null",
-        "\"\"",
-    ] {
+    for value in ["[]", " [{\"a\":1}] ", "\"\\ud800\"", "1", "-0.5e7", "true", "null", "\"\""] {
         assert_rejected(&spec(), value, Reason::NotAnObject, None);
     }
 }
@@ -133,16 +122,8 @@ fn hostile_depth_costs_neither_the_stack_nor_the_login() {
 #[test]
 fn lone_surrogates_matter_in_the_text_of_configured_fields_only() {
     for half in [r"\ud800", r"a\udfffb", r"\ud83d\u0041"] {
-        assert_login(
-            &spec(),
-            login(&format!(r#","x":"{half}","{half}":1,"y":["{half}"]"#)),
-        );
-        assert_rejected(
-            &spec(),
-            login("").replace("\"de\"", &format!("\"{half}\"")),
-            Reason::NotJson,
-            None,
-        );
+        assert_login(&spec(), login(&format!(r#","x":"{half}","{half}":1,"y":["{half}"]"#)));
+        assert_rejected(&spec(), login("").replace("\"de\"", &format!("\"{half}\"")), Reason::NotJson, None);
         assert_rejected(
             &spec(),
             login("").replace("1700000000", &format!("\"{half}\"")),
@@ -171,40 +152,17 @@ fn lone_surrogates_matter_in_the_text_of_configured_fields_only() {
 
 #[test]
 fn a_lone_surrogate_comes_before_all_that_fields_can_do() {
-    assert_rejected(
-        &spec(),
-        r#"{"locale":"\ud800","locale":"x"}"#,
-        Reason::NotJson,
-        None,
-    );
-    assert_rejected(
-        &spec(),
-        r#"{"locale":"x","locale":"\ud800"}"#,
-        Reason::NotJson,
-        None,
-    );
+    assert_rejected(&spec(), r#"{"locale":"\ud800","locale":"x"}"#, Reason::NotJson, None);
+    assert_rejected(&spec(), r#"{"locale":"x","locale":"\ud800"}"#, Reason::NotJson, None);
 }
 
 #[test]
 fn a_configured_field_stands_once() {
-    for twice in [
-        r#","locale":"x""#,
-        r#","locale":null"#,
-        r#","\u006cocale":"x""#,
-        r#","locale":{}"#,
-    ] {
+    for twice in [r#","locale":"x""#, r#","locale":null"#, r#","\u006cocale":"x""#, r#","locale":{}"#] {
         assert_rejected(&spec(), login(twice), Reason::DuplicateField, Some("locale"));
     }
-    assert_rejected(
-        &spec(),
-        r#"{"locale":null,"locale":null}"#,
-        Reason::DuplicateField,
-        Some("locale"),
-    );
-    assert_login(
-        &spec(),
-        login(r#","x":1,"x":2,"Locale":3,"LOCALE":4,"y":{"locale":1,"locale":2}"#),
-    );
+    assert_rejected(&spec(), r#"{"locale":null,"locale":null}"#, Reason::DuplicateField, Some("locale"));
+    assert_login(&spec(), login(r#","x":1,"x":2,"Locale":3,"LOCALE":4,"y":{"locale":1,"locale":2}"#));
 }
 
 #[test]

@@ -11,9 +11,7 @@ fn requirement(operator: Operator, values: &[&str]) -> Requirement {
 }
 
 fn passes(operator: Operator, values: &[&str], seen: Seen<'_>) -> bool {
-    Test::new(&requirement(operator, values), false)
-        .unwrap()
-        .passes(seen)
+    Test::new(&requirement(operator, values), false).unwrap().passes(seen)
 }
 
 #[test]
@@ -67,20 +65,11 @@ fn orders_compare_numbers_exactly_and_nothing_else() {
         ("2.0000000000000000001", [true, true, false, false]),
         ("-3e0", [false, false, true, true]),
     ] {
-        for (operator, expected) in [Operator::Gt, Operator::Ge, Operator::Lt, Operator::Le]
-            .into_iter()
-            .zip(expected)
+        for (operator, expected) in
+            [Operator::Gt, Operator::Ge, Operator::Lt, Operator::Le].into_iter().zip(expected)
         {
-            assert_eq!(
-                passes(operator, &["20e-1"], Seen::Number(text)),
-                expected,
-                "{text} {operator:?}"
-            );
-            assert_eq!(
-                passes(operator, &["20e-1"], Seen::Text(text)),
-                expected,
-                "{text} {operator:?}"
-            );
+            assert_eq!(passes(operator, &["20e-1"], Seen::Number(text)), expected, "{text} {operator:?}");
+            assert_eq!(passes(operator, &["20e-1"], Seen::Text(text)), expected, "{text} {operator:?}");
         }
     }
     for seen in [
@@ -127,16 +116,8 @@ fn what_is_not_an_address_is_in_no_network() {
         (Seen::Number("10.1"), false),
         (Seen::Composite("[]"), false),
     ] {
-        assert_eq!(
-            passes(Operator::InNetwork, &["10.0.0.0/8", "::1"], seen),
-            expected,
-            "{seen:?}"
-        );
-        assert_eq!(
-            passes(Operator::NotInNetwork, &["10.0.0.0/8", "::1"], seen),
-            !expected,
-            "{seen:?}"
-        );
+        assert_eq!(passes(Operator::InNetwork, &["10.0.0.0/8", "::1"], seen), expected, "{seen:?}");
+        assert_eq!(passes(Operator::NotInNetwork, &["10.0.0.0/8", "::1"], seen), !expected, "{seen:?}");
     }
 }
 
@@ -144,55 +125,15 @@ fn what_is_not_an_address_is_in_no_network() {
 fn each_mistake_names_the_field_and_what_to_do() {
     use Operator::{DoesNotExist, Exists, Ge, Gt, In, InNetwork, Lt, NotIn, NotInNetwork};
     for (operator, values, is_version_field, expected) in [
-        (
-            Exists,
-            &["a"][..],
-            false,
-            "the filter's Exists on f takes no values: leave them out",
-        ),
-        (
-            DoesNotExist,
-            &["a"],
-            false,
-            "the filter's DoesNotExist on f takes no values: leave them out",
-        ),
-        (
-            In,
-            &[],
-            false,
-            "the filter's In on f has no values: name at least one",
-        ),
-        (
-            NotIn,
-            &[],
-            false,
-            "the filter's NotIn on f has no values: name at least one",
-        ),
-        (
-            InNetwork,
-            &[],
-            false,
-            "the filter's InNetwork on f has no values: name at least one",
-        ),
+        (Exists, &["a"][..], false, "the filter's Exists on f takes no values: leave them out"),
+        (DoesNotExist, &["a"], false, "the filter's DoesNotExist on f takes no values: leave them out"),
+        (In, &[], false, "the filter's In on f has no values: name at least one"),
+        (NotIn, &[], false, "the filter's NotIn on f has no values: name at least one"),
+        (InNetwork, &[], false, "the filter's InNetwork on f has no values: name at least one"),
         (Gt, &[], false, "the filter's Gt on f takes one value, not 0"),
-        (
-            Lt,
-            &["1", "2"],
-            true,
-            "the filter's Lt on f takes one value, not 2",
-        ),
-        (
-            Ge,
-            &["3.0.0"],
-            false,
-            "the filter's \"3.0.0\" on f is not a number as JSON writes it",
-        ),
-        (
-            Ge,
-            &["v3"],
-            true,
-            "the filter's \"v3\" on f is not a version such as 3.0 or 3.1.0-beta.2",
-        ),
+        (Lt, &["1", "2"], true, "the filter's Lt on f takes one value, not 2"),
+        (Ge, &["3.0.0"], false, "the filter's \"3.0.0\" on f is not a number as JSON writes it"),
+        (Ge, &["v3"], true, "the filter's \"v3\" on f is not a version such as 3.0 or 3.1.0-beta.2"),
         (
             NotInNetwork,
             &["x"],

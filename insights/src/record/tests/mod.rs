@@ -24,10 +24,7 @@ use crate::spec::{
 
 /// The settings of an empty configuration file.
 fn spec() -> PipelineSpec {
-    let dimension = |field: &str, fold| Dimension {
-        field: field.into(),
-        fold,
-    };
+    let dimension = |field: &str, fold| Dimension { field: field.into(), fold };
     PipelineSpec {
         revision: 1,
         pipeline: "user-login".into(),
@@ -38,9 +35,7 @@ fn spec() -> PipelineSpec {
             sasl: None,
             properties: BTreeMap::new(),
         },
-        redis: Redis {
-            url: SecretString::from("redis://localhost:6379"),
-        },
+        redis: Redis { url: SecretString::from("redis://localhost:6379") },
         source: Source {
             topic: "user-login".into(),
             start_from: StartFrom::Earliest,
@@ -66,9 +61,7 @@ fn spec() -> PipelineSpec {
             hash: Vec::new(),
             hash_key: SecretString::from("key"),
         },
-        dead_letter: DeadLetter {
-            topic: "user-login-dlq".into(),
-        },
+        dead_letter: DeadLetter { topic: "user-login-dlq".into() },
         insights: Insights {
             dimensions: vec![
                 dimension("device_type", Fold::Lower),
@@ -99,18 +92,11 @@ fn strings(values: &[&str]) -> Vec<String> {
 }
 
 fn requirement(field: &str, operator: Operator, values: &[&str]) -> Requirement {
-    Requirement {
-        field: field.into(),
-        operator,
-        values: strings(values),
-    }
+    Requirement { field: field.into(), operator, values: strings(values) }
 }
 
 fn defaults(values: &[(&str, &str)]) -> BTreeMap<String, String> {
-    values
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()))
-        .collect()
+    values.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
 /// A valid login of [`spec`], followed by more members.
@@ -132,12 +118,7 @@ fn rejection(spec: &PipelineSpec, value: impl AsRef<[u8]>) -> Option<(Reason, Op
 fn assert_rejected(spec: &PipelineSpec, value: impl AsRef<[u8]>, reason: Reason, field: Option<&str>) {
     let value = value.as_ref();
     let expected = Some((reason, field.map(str::to_owned)));
-    assert_eq!(
-        rejection(spec, value),
-        expected,
-        "{}",
-        String::from_utf8_lossy(value)
-    );
+    assert_eq!(rejection(spec, value), expected, "{}", String::from_utf8_lossy(value));
 }
 
 #[track_caller]

@@ -24,24 +24,15 @@ fn the_smallest_reason_wins_over_the_first_field() {
         Some(("locale", Reason::WrongType)),
         Some(("device_type", Reason::MissingField)),
     ];
-    let mut members: BTreeMap<&str, &str> = BTreeMap::from([
-        ("app_version", "\"1\""),
-        ("device_type", "\"a\""),
-        ("timestamp", "1"),
-    ]);
+    let mut members: BTreeMap<&str, &str> =
+        BTreeMap::from([("app_version", "\"1\""), ("device_type", "\"a\""), ("timestamp", "1")]);
     members.insert("timestamp", "1700000000");
     for ((name, value), expected) in faults.iter().zip(expected) {
         members.insert(name, value);
-        let document: Vec<String> = members
-            .iter()
-            .map(|(name, value)| format!("\"{name}\":{value}"))
-            .collect();
+        let document: Vec<String> =
+            members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let expected = expected.map(|(field, reason)| (reason, Some(field.to_owned())));
-        assert_eq!(
-            rejection(&spec(), format!("{{{}}}", document.join(","))),
-            expected,
-            "{members:?}"
-        );
+        assert_eq!(rejection(&spec(), format!("{{{}}}", document.join(","))), expected, "{members:?}");
     }
 }
 
@@ -49,10 +40,7 @@ fn the_smallest_reason_wins_over_the_first_field() {
 fn within_a_reason_the_first_configured_field_is_named() {
     let mut spec = bare_spec();
     spec.source.required = strings(&["r2", "r1", "timestamp"]);
-    spec.insights.dimensions = vec![Dimension {
-        field: "d".into(),
-        fold: Fold::None,
-    }];
+    spec.insights.dimensions = vec![Dimension { field: "d".into(), fold: Fold::None }];
     spec.insights.unique = strings(&["u"]);
     spec.output.key = OutputKey::Field("k".into());
     let mut wrong = vec!["r2", "r1", "timestamp", "d", "u", "k"];
@@ -63,12 +51,7 @@ fn within_a_reason_the_first_configured_field_is_named() {
                 members.push(format!("\"{name}\":\"1700000000\""));
             }
         }
-        assert_rejected(
-            &spec,
-            format!("{{{}}}", members.join(",")),
-            Reason::WrongType,
-            Some(first),
-        );
+        assert_rejected(&spec, format!("{{{}}}", members.join(",")), Reason::WrongType, Some(first));
         wrong.remove(0);
     }
 }
@@ -82,29 +65,12 @@ fn repeated_fields_are_named_in_the_order_of_all_parts() {
     spec.output.drop = strings(&["drop"]);
     spec.output.mask = strings(&["mask"]);
     spec.output.hash = strings(&["hash"]);
-    let mut order = vec![
-        "timestamp",
-        "key",
-        "filter",
-        "user_id",
-        "app_version",
-        "default",
-        "drop",
-        "mask",
-        "hash",
-    ];
+    let mut order =
+        vec!["timestamp", "key", "filter", "user_id", "app_version", "default", "drop", "mask", "hash"];
     while let Some(&first) = order.first() {
-        let members: Vec<String> = order
-            .iter()
-            .rev()
-            .map(|name| format!("\"{name}\":1,\"{name}\":1"))
-            .collect();
-        assert_rejected(
-            &spec,
-            format!("{{{}}}", members.join(",")),
-            Reason::DuplicateField,
-            Some(first),
-        );
+        let members: Vec<String> =
+            order.iter().rev().map(|name| format!("\"{name}\":1,\"{name}\":1")).collect();
+        assert_rejected(&spec, format!("{{{}}}", members.join(",")), Reason::DuplicateField, Some(first));
         order.remove(0);
     }
 }

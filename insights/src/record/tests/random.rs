@@ -12,11 +12,7 @@ use super::*;
 /// Whether the decoder takes the bytes for a JSON document.
 fn is_json(value: &[u8]) -> bool {
     let mut spec = bare_spec();
-    spec.source.fields = Fields {
-        user: "\0u".into(),
-        timestamp: "\0t".into(),
-        version: "\0v".into(),
-    };
+    spec.source.fields = Fields { user: "\0u".into(), timestamp: "\0t".into(), version: "\0v".into() };
     spec.source.required = strings(&["\0t"]);
     let reason = rejection(&spec, value).map(|(reason, _)| reason);
     !matches!(reason, Some(Reason::NotUtf8 | Reason::NotJson))
@@ -107,12 +103,7 @@ enum Plan {
 
 /// Each field's treatment and default.
 fn plans() -> impl Strategy<Value = Vec<(Plan, Option<&'static str>)>> {
-    let plan = prop_oneof![
-        Just(Plan::Keep),
-        Just(Plan::Drop),
-        Just(Plan::Mask),
-        Just(Plan::Hash)
-    ];
+    let plan = prop_oneof![Just(Plan::Keep), Just(Plan::Drop), Just(Plan::Mask), Just(Plan::Hash)];
     let default = prop_oneof![Just(None), Just(Some("10.9.8.7")), Just(Some("d\"\\\n"))];
     prop::collection::vec((plan, default), FIELDS.len())
 }
@@ -172,12 +163,8 @@ fn expected(
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let mut code = Hmac::<sha2::Sha256>::new_from_slice(b"key").unwrap();
                 code.update(text.as_bytes());
-                let hex: Vec<String> = code
-                    .finalize()
-                    .into_bytes()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
+                let hex: Vec<String> =
+                    code.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
                 Value::from(hex.concat())
             }
         };

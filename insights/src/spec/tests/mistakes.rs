@@ -47,55 +47,25 @@ fn a_wrong_type_is_named_by_path() {
             "[]",
             "line 1: is a list, write keys with values (revision, pipeline, kafka, redis, source, filter, output, deadLetter, insights)",
         ),
-        (
-            "kafka: []",
-            "kafka: is a list, not keys with values (brokers, group, tls, sasl, properties)",
-        ),
-        (
-            "kafka: {brokers: a:1}",
-            "kafka.brokers: is text, not a list: put it into [ ]",
-        ),
+        ("kafka: []", "kafka: is a list, not keys with values (brokers, group, tls, sasl, properties)"),
+        ("kafka: {brokers: a:1}", "kafka.brokers: is text, not a list: put it into [ ]"),
         ("kafka: {brokers: [[a]]}", "kafka.brokers[0]: is a list, not text"),
         (
             "kafka: {tls: {hostnameVerification: yes}}",
             "kafka.tls.hostnameVerification: is text, neither true nor false",
         ),
-        (
-            "insights: {maxValues: \"5\"}",
-            "insights.maxValues: is quoted text, not a whole number",
-        ),
-        (
-            "insights: {maxValues: 5.0}",
-            "insights.maxValues: is a number, not a whole number",
-        ),
-        (
-            "revision: -1",
-            "revision: -1 is not between 0 and 9223372036854775807",
-        ),
-        (
-            "source: {maxRecordBytes: 0}",
-            "source.maxRecordBytes: 0 is not between 1 and 100000000",
-        ),
-        (
-            "source: {startFrom: earliest}",
-            "source.startFrom: \"earliest\" is not one of Earliest, Latest",
-        ),
-        (
-            "source: {defaults: {a: 5}}",
-            "source.defaults.a: YAML reads this as a number, quote it",
-        ),
+        ("insights: {maxValues: \"5\"}", "insights.maxValues: is quoted text, not a whole number"),
+        ("insights: {maxValues: 5.0}", "insights.maxValues: is a number, not a whole number"),
+        ("revision: -1", "revision: -1 is not between 0 and 9223372036854775807"),
+        ("source: {maxRecordBytes: 0}", "source.maxRecordBytes: 0 is not between 1 and 100000000"),
+        ("source: {startFrom: earliest}", "source.startFrom: \"earliest\" is not one of Earliest, Latest"),
+        ("source: {defaults: {a: 5}}", "source.defaults.a: YAML reads this as a number, quote it"),
         (
             "insights: {dimensions: [a]}",
             "insights.dimensions[0]: is text, not keys with values (field, fold)",
         ),
-        (
-            "insights: {unique: [null]}",
-            "insights.unique[0]: YAML reads this as null, quote it",
-        ),
-        (
-            "kafka: {properties: {debug: }}",
-            "kafka.properties.debug: is null, not text",
-        ),
+        ("insights: {unique: [null]}", "insights.unique[0]: YAML reads this as null, quote it"),
+        ("kafka: {properties: {debug: }}", "kafka.properties.debug: is null, not text"),
     ] {
         assert_refused(text, expected);
     }
@@ -116,10 +86,7 @@ fn durations_need_a_unit_and_a_sensible_length() {
 
 #[test]
 fn an_unset_variable_and_an_unreadable_file_are_named() {
-    assert_refused(
-        "source: {topic: 'a-${UNSET}'}",
-        "source.topic: environment variable UNSET is not set",
-    );
+    assert_refused("source: {topic: 'a-${UNSET}'}", "source.topic: environment variable UNSET is not set");
     assert_refused(
         "filter: [{field: '${UNSET}', operator: Exists}]",
         "filter[0].field: environment variable UNSET is not set",
@@ -127,30 +94,17 @@ fn an_unset_variable_and_an_unreadable_file_are_named() {
     let errors = mistakes(
         "output: {hashKey: '${file:/none}'}\nkafka: {sasl: {mechanism: PLAIN, username: u, passwordFile: /no}}",
     );
-    let paths: Vec<&str> = errors
-        .lines()
-        .filter_map(|line| line.split(" cannot be read: ").next())
-        .collect();
-    assert_eq!(
-        paths,
-        ["output.hashKey: ${file:/none}", "kafka.sasl.passwordFile: /no"]
-    );
+    let paths: Vec<&str> = errors.lines().filter_map(|line| line.split(" cannot be read: ").next()).collect();
+    assert_eq!(paths, ["output.hashKey: ${file:/none}", "kafka.sasl.passwordFile: /no"]);
 }
 
 #[test]
 fn a_filter_value_that_yaml_reads_as_something_else_must_be_quoted() {
-    for (value, kind) in [
-        ("3.0", "a number"),
-        ("3", "a number"),
-        ("true", "a boolean"),
-        ("null", "null"),
-        ("~", "null"),
-    ] {
+    for (value, kind) in
+        [("3.0", "a number"), ("3", "a number"), ("true", "a boolean"), ("null", "null"), ("~", "null")]
+    {
         let text = format!("filter: [{{field: app_version, operator: Gt, values: [{value}]}}]");
-        assert_refused(
-            &text,
-            &format!("filter[0].values[0]: YAML reads this as {kind}, quote it"),
-        );
+        assert_refused(&text, &format!("filter[0].values[0]: YAML reads this as {kind}, quote it"));
     }
     for value in ["3.0.1", "\"3.0\"", "'true'", "no"] {
         let text = format!("filter: [{{field: app_version, operator: In, values: [{value}]}}]");
@@ -163,23 +117,11 @@ fn operators_take_the_values_that_they_need() {
     let operators = "In, NotIn, Exists, DoesNotExist, Gt, Ge, Lt, Le, InNetwork, NotInNetwork";
     for (requirement, expected) in [
         ("operator: In", "values: In needs at least one value"),
-        (
-            "operator: NotInNetwork, values: []",
-            "values: NotInNetwork needs at least one value",
-        ),
-        (
-            "operator: Exists, values: [a]",
-            "values: Exists takes no values, remove them",
-        ),
-        (
-            "operator: DoesNotExist, values: [a]",
-            "values: DoesNotExist takes no values, remove them",
-        ),
+        ("operator: NotInNetwork, values: []", "values: NotInNetwork needs at least one value"),
+        ("operator: Exists, values: [a]", "values: Exists takes no values, remove them"),
+        ("operator: DoesNotExist, values: [a]", "values: DoesNotExist takes no values, remove them"),
         ("operator: Gt", "values: Gt takes one value, not 0"),
-        (
-            "operator: Le, values: ['1', '2']",
-            "values: Le takes one value, not 2",
-        ),
+        ("operator: Le, values: ['1', '2']", "values: Le takes one value, not 2"),
         (
             "operator: InNetwork, values: [10.0.0.0/8, 10.1.2.3/8]",
             "values: \"10.1.2.3/8\" has host bits, write 10.0.0.0/8 for its network",
@@ -189,15 +131,9 @@ fn operators_take_the_values_that_they_need() {
             "values: \"a\" is no network, write for example 10.0.0.0/8 or 2001:db8::/32",
         ),
         ("values: [a]", "operator: is missing"),
-        (
-            "operator: Equals",
-            &format!("operator: \"Equals\" is not one of {operators}"),
-        ),
+        ("operator: Equals", &format!("operator: \"Equals\" is not one of {operators}")),
     ] {
-        assert_refused(
-            &format!("filter: [{{field: f, {requirement}}}]"),
-            &format!("filter[0].{expected}"),
-        );
+        assert_refused(&format!("filter: [{{field: f, {requirement}}}]"), &format!("filter[0].{expected}"));
     }
     assert_refused("filter: [{operator: Exists}]", "filter[0].field: is missing");
     assert!(read_text("filter: [{field: f, operator: Exists, values: []}]").is_ok());
@@ -209,39 +145,21 @@ fn ids_topics_and_addresses_are_checked() {
         ("pipeline: User", "pipeline: "),
         ("pipeline: ''", "pipeline: "),
         ("kafka: {brokers: []}", "kafka.brokers: is empty"),
-        (
-            "kafka: {brokers: [a:1, b]}",
-            "kafka.brokers[1]: \"b\" is not host:port",
-        ),
+        ("kafka: {brokers: [a:1, b]}", "kafka.brokers[1]: \"b\" is not host:port"),
         ("kafka: {group: ''}", "kafka.group: "),
-        (
-            "source: {topic: a b}",
-            "source.topic: \"a b\" is no name of a topic",
-        ),
-        (
-            "output: {topic: user-login}",
-            "output.topic: \"user-login\" is source.topic already",
-        ),
-        (
-            "deadLetter: {topic: user-login}",
-            "deadLetter.topic: \"user-login\" is source.topic already",
-        ),
+        ("source: {topic: a b}", "source.topic: \"a b\" is no name of a topic"),
+        ("output: {topic: user-login}", "output.topic: \"user-login\" is source.topic already"),
+        ("deadLetter: {topic: user-login}", "deadLetter.topic: \"user-login\" is source.topic already"),
         (
             "deadLetter: {topic: processed-user-login}",
             "deadLetter.topic: \"processed-user-login\" is output.topic already",
         ),
-        (
-            "insights: {timeZone: Mars}",
-            "insights.timeZone: \"Mars\" is no known time zone",
-        ),
+        ("insights: {timeZone: Mars}", "insights.timeZone: \"Mars\" is no known time zone"),
         ("kafka: {tls: {certificate: /c}}", "kafka.tls.key: is missing"),
         ("kafka: {tls: {key: /c}}", "kafka.tls.certificate: is missing"),
     ] {
         let found = mistakes(text);
-        assert!(
-            found.starts_with(path) && found.lines().count() == 1,
-            "{text}: {found}"
-        );
+        assert!(found.starts_with(path) && found.lines().count() == 1, "{text}: {found}");
     }
 }
 
@@ -250,14 +168,8 @@ fn sasl_takes_exactly_one_password() {
     for (text, expected) in [
         ("username: u, password: p", "mechanism: is missing"),
         ("mechanism: PLAIN, password: p", "username: is missing"),
-        (
-            "mechanism: PLAIN, username: u",
-            "password: is missing, write password or passwordFile",
-        ),
-        (
-            "mechanism: PLAIN, username: u, password: ''",
-            "password: is empty",
-        ),
+        ("mechanism: PLAIN, username: u", "password: is missing, write password or passwordFile"),
+        ("mechanism: PLAIN, username: u, password: ''", "password: is empty"),
         (
             "mechanism: PLAIN, username: u, password: p, passwordFile: /secret",
             "password: stands beside passwordFile, remove one",
@@ -268,10 +180,7 @@ fn sasl_takes_exactly_one_password() {
         ),
     ] {
         let found = mistakes(&format!("kafka: {{sasl: {{{text}}}}}"));
-        assert!(
-            found.lines().any(|line| line == format!("kafka.sasl.{expected}")),
-            "{text}: {found}"
-        );
+        assert!(found.lines().any(|line| line == format!("kafka.sasl.{expected}")), "{text}: {found}");
     }
 }
 
@@ -291,10 +200,7 @@ fn the_timestamp_plays_no_other_part() {
         ("output: {hash: [timestamp], hashKey: k}", "output.hash"),
         ("output: {key: timestamp}", "output.key"),
         ("source: {defaults: {timestamp: '0'}}", "source.defaults"),
-        (
-            "insights: {dimensions: [{field: timestamp}]}",
-            "insights.dimensions",
-        ),
+        ("insights: {dimensions: [{field: timestamp}]}", "insights.dimensions"),
         ("insights: {unique: [timestamp]}", "insights.unique"),
         ("source: {fields: {timestamp: locale}}", "insights.dimensions"),
     ] {
@@ -314,10 +220,7 @@ fn the_timestamp_plays_no_other_part() {
 #[test]
 fn a_field_has_one_fate_and_stands_once() {
     for (text, expected) in [
-        (
-            "output: {drop: [a], mask: [a]}",
-            "output.mask: \"a\" is in output.drop already, remove one",
-        ),
+        ("output: {drop: [a], mask: [a]}", "output.mask: \"a\" is in output.drop already, remove one"),
         (
             "output: {drop: [a], hash: [a], hashKey: k}",
             "output.hash: \"a\" is in output.drop already, remove one",
@@ -326,26 +229,14 @@ fn a_field_has_one_fate_and_stands_once() {
             "output: {mask: [a], hash: [a], hashKey: k}",
             "output.hash: \"a\" is in output.mask already, remove one",
         ),
-        (
-            "output: {drop: [a, b, a]}",
-            "output.drop[2]: \"a\" is repeated, remove one",
-        ),
-        (
-            "source: {required: [a, a]}",
-            "source.required[1]: \"a\" is repeated, remove one",
-        ),
-        (
-            "insights: {unique: [a, a]}",
-            "insights.unique[1]: \"a\" is repeated, remove one",
-        ),
+        ("output: {drop: [a, b, a]}", "output.drop[2]: \"a\" is repeated, remove one"),
+        ("source: {required: [a, a]}", "source.required[1]: \"a\" is repeated, remove one"),
+        ("insights: {unique: [a, a]}", "insights.unique[1]: \"a\" is repeated, remove one"),
         (
             "insights: {dimensions: [{field: a}, {field: a, fold: Lower}]}",
             "insights.dimensions[1].field: \"a\" is repeated, remove one",
         ),
-        (
-            "insights: {unique: ['']}",
-            "insights.unique[0]: is empty, name a field",
-        ),
+        ("insights: {unique: ['']}", "insights.unique[0]: is empty, name a field"),
         ("output: {key: ''}", "output.key: is empty, name a field"),
         (
             "output: {hash: [a]}",
@@ -358,10 +249,7 @@ fn a_field_has_one_fate_and_stands_once() {
 
 #[test]
 fn default_values_are_as_short_as_counted_ones() {
-    assert_refused(
-        "source: {defaults: {a: ''}}",
-        "source.defaults.a: is 0 bytes long, not 1 to 256",
-    );
+    assert_refused("source: {defaults: {a: ''}}", "source.defaults.a: is 0 bytes long, not 1 to 256");
     let long = format!("source: {{defaults: {{a: '{}'}}}}", "é".repeat(129));
     assert_refused(&long, "source.defaults.a: is 258 bytes long, not 1 to 256");
     assert!(read_text(&format!("source: {{defaults: {{a: '{}'}}}}", "é".repeat(128))).is_ok());
@@ -369,10 +257,7 @@ fn default_values_are_as_short_as_counted_ones() {
         "source: {defaults: {a: ~x}}",
         "source.defaults.a: begins with \"~\", which marks Rollcall's own values",
     );
-    assert_refused(
-        "source: {defaults: {'': x}}",
-        "source.defaults.: is empty, name a field",
-    );
+    assert_refused("source: {defaults: {'': x}}", "source.defaults.: is empty, name a field");
 }
 
 #[test]

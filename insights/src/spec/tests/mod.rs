@@ -23,14 +23,7 @@ fn read_with(text: &str, overrides: &Overrides) -> Result<PipelineSpec, Errors> 
         Some("/secret") => Ok("s3cret\n".to_owned()),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    read(
-        text,
-        overrides,
-        &Sources {
-            environment: &environment,
-            file: &file,
-        },
-    )
+    read(text, overrides, &Sources { environment: &environment, file: &file })
 }
 
 mod mistakes;
@@ -40,18 +33,8 @@ mod texts;
 #[test]
 fn an_empty_file_is_the_documented_one() {
     let documented = read_text(DOCUMENTED).unwrap();
-    for text in [
-        "",
-        "# nothing\n",
-        "---\n",
-        "kafka:\nfilter:\ninsights: {maxValues: null}\n",
-        "{}",
-    ] {
-        assert_eq!(
-            read_text(text).unwrap().to_yaml(),
-            documented.to_yaml(),
-            "{text:?}"
-        );
+    for text in ["", "# nothing\n", "---\n", "kafka:\nfilter:\ninsights: {maxValues: null}\n", "{}"] {
+        assert_eq!(read_text(text).unwrap().to_yaml(), documented.to_yaml(), "{text:?}");
     }
 }
 
@@ -65,21 +48,12 @@ fn the_defaults_are_the_old_scripts_job() {
     assert_eq!(spec.redis.url.expose_secret(), "redis://localhost:6379");
     assert_eq!(spec.source.topic, "user-login");
     assert_eq!(spec.source.max_record_bytes, 65_536);
-    assert_eq!(
-        spec.source.required,
-        ["user_id", "app_version", "device_type", "timestamp"]
-    );
+    assert_eq!(spec.source.required, ["user_id", "app_version", "device_type", "timestamp"]);
     assert_eq!(spec.filter[1].operator, Operator::Gt);
     assert_eq!(spec.filter[1].values, ["3.0"]);
     assert_eq!(spec.output.topic, "processed-user-login");
     assert_eq!(spec.dead_letter.topic, "user-login-dlq");
-    assert_eq!(
-        spec.insights.dimensions[2],
-        Dimension {
-            field: "locale".to_owned(),
-            fold: Fold::Upper
-        }
-    );
+    assert_eq!(spec.insights.dimensions[2], Dimension { field: "locale".to_owned(), fold: Fold::Upper });
     assert_eq!(spec.insights.unique, ["user_id"]);
     assert_eq!(spec.insights.time_zone, chrono_tz::Tz::UTC);
     assert_eq!(spec.insights.max_values.get(), 1000);
@@ -99,10 +73,7 @@ fn required_follows_the_fields_and_the_timestamp_is_last() {
         ["uid", "v", "device_type", "at"]
     );
     assert_eq!(required("source: {required: []}"), ["timestamp"]);
-    assert_eq!(
-        required("source: {required: [timestamp, ip]}"),
-        ["ip", "timestamp"]
-    );
+    assert_eq!(required("source: {required: [timestamp, ip]}"), ["ip", "timestamp"]);
     assert_eq!(required("source: {required: [ip]}"), ["ip", "timestamp"]);
     assert_eq!(
         required("source: {fields: {user: app_version}}"),
@@ -120,10 +91,7 @@ fn flags_beat_the_file_and_defaults_follow_them() {
     let file = "pipeline: A B\nkafka: {brokers: ['${UNSET}']}\nredis: {url: '${UNSET}'}\n";
     let errors = read_with(file, &overrides).unwrap_err().to_string();
     assert_eq!(errors, "kafka.brokers[1]: \"${B}:2\" is not host:port");
-    let overrides = Overrides {
-        brokers: Some(vec!["a:1".to_owned()]),
-        ..overrides
-    };
+    let overrides = Overrides { brokers: Some(vec!["a:1".to_owned()]), ..overrides };
     let spec = read_with(file, &overrides).unwrap();
     assert_eq!(spec.kafka.brokers, ["a:1"]);
     assert_eq!(spec.kafka.group, "rollcall.other");
@@ -136,53 +104,25 @@ fn variables_fill_in_numbers_and_never_structure() {
     let read_variable = |text: &str, value: &str| {
         let environment = |_: &str| Some(value.to_owned());
         let file = |_: &Path| Ok(value.to_owned());
-        read(
-            text,
-            &Overrides::default(),
-            &Sources {
-                environment: &environment,
-                file: &file,
-            },
-        )
+        read(text, &Overrides::default(), &Sources { environment: &environment, file: &file })
     };
     let spec = read_text("insights: {maxValues: ${MAX}}").unwrap();
     assert_eq!(spec.insights.max_values.get(), 50);
-    for secret in [
-        "a: #b",
-        "x, y: [",
-        "12345",
-        "null",
-        "\"",
-        "line\nbreak",
-        "${X}",
-        "-",
-    ] {
-        for text in [
-            "output: {hashKey: ${X}}",
-            "output: {hashKey: '${X}'}",
-            "output:\n  hashKey: ${file:/x}\n",
-        ] {
+    for secret in ["a: #b", "x, y: [", "12345", "null", "\"", "line\nbreak", "${X}", "-"] {
+        for text in
+            ["output: {hashKey: ${X}}", "output: {hashKey: '${X}'}", "output:\n  hashKey: ${file:/x}\n"]
+        {
             let spec = read_variable(text, secret).unwrap();
             assert_eq!(spec.output.hash_key.expose_secret(), secret, "{text}");
         }
     }
     assert_eq!(
-        read_variable("source: {topic: ${X}}", "")
-            .unwrap_err()
-            .to_string()
-            .split(':')
-            .next(),
+        read_variable("source: {topic: ${X}}", "").unwrap_err().to_string().split(':').next(),
         Some("source.topic")
     );
     assert!(read_variable("insights: ${X}", "{maxValues: 5}").is_err());
-    let spec = read_variable(
-        "kafka: {brokers: [${X}:9092, '${X}:1']}\nsource: {topic: $${X}}",
-        "h",
-    );
-    assert_eq!(
-        spec.unwrap_err().to_string().split(" is no name").next(),
-        Some("source.topic: \"${X}\"")
-    );
+    let spec = read_variable("kafka: {brokers: [${X}:9092, '${X}:1']}\nsource: {topic: $${X}}", "h");
+    assert_eq!(spec.unwrap_err().to_string().split(" is no name").next(), Some("source.topic: \"${X}\""));
     let spec = read_variable("kafka: {brokers: [${X}:9092, '${X}:1']} # ${X}", "h").unwrap();
     assert_eq!(spec.kafka.brokers, ["h:9092", "h:1"]);
 }
@@ -197,27 +137,11 @@ fn tls_and_sasl_are_on_when_given() {
     let tls = spec.kafka.tls.as_ref().unwrap();
     assert!(tls.hostname_verification && tls.ca.as_deref() == Some(Path::new("/ca.pem")));
     let sasl = spec.kafka.sasl.as_ref().unwrap();
-    assert_eq!(
-        (sasl.mechanism.as_str(), sasl.password.expose_secret()),
-        ("SCRAM-SHA-512", "s3cret")
-    );
-    let properties: Vec<(&str, &str)> = spec
-        .kafka
-        .properties
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    assert_eq!(
-        properties,
-        [
-            ("check.crcs", "true"),
-            ("client.id", "x"),
-            ("fetch.min.bytes", "5")
-        ]
-    );
-    let system = read_text("kafka: {tls: {hostnameVerification: false}, sasl: {}}")
-        .unwrap()
-        .kafka;
+    assert_eq!((sasl.mechanism.as_str(), sasl.password.expose_secret()), ("SCRAM-SHA-512", "s3cret"));
+    let properties: Vec<(&str, &str)> =
+        spec.kafka.properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(properties, [("check.crcs", "true"), ("client.id", "x"), ("fetch.min.bytes", "5")]);
+    let system = read_text("kafka: {tls: {hostnameVerification: false}, sasl: {}}").unwrap().kafka;
     assert!(!system.tls.unwrap().hostname_verification && system.sasl.is_none());
 }
 
@@ -234,13 +158,7 @@ fn all_words_and_units_are_read() {
     assert_eq!(spec.output.key, OutputKey::Field("user_id".to_owned()));
     assert_eq!(spec.insights.time_zone, chrono_tz::Tz::Asia__Kolkata);
     assert_eq!(spec.insights.publish_every.as_millis(), 250);
-    assert_eq!(
-        spec.insights.dimensions,
-        [Dimension {
-            field: "a".to_owned(),
-            fold: Fold::None
-        }]
-    );
+    assert_eq!(spec.insights.dimensions, [Dimension { field: "a".to_owned(), fold: Fold::None }]);
 }
 
 /// A file in which everything is set, with secrets.

@@ -101,17 +101,11 @@ fn a_stored_text_with_another_secret_is_not_adopted() {
 #[test]
 fn a_stored_text_that_is_not_understood_is_not_adopted() {
     let mine = read_default();
-    assert!(matches!(
-        mine.with_text("{", 2),
-        Err(StoredError::NotJson { revision: 2, .. })
-    ));
+    assert!(matches!(mine.with_text("{", 2), Err(StoredError::NotJson { revision: 2, .. })));
     let Err(StoredError::Unusable { source, .. }) = mine.with_text("{\"insights\":{\"later\":1}}", 2) else {
         panic!("it is adopted");
     };
-    assert!(
-        source.to_string().starts_with("insights.later: unknown key"),
-        "{source}"
-    );
+    assert!(source.to_string().starts_with("insights.later: unknown key"), "{source}");
 }
 
 #[test]

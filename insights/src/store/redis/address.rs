@@ -73,12 +73,7 @@ impl Address {
     /// A node of this address without credentials.
     pub(super) fn bare_node(&self, host: &str, port: u16) -> ::redis::ConnectionInfo {
         let address = if self.tls {
-            ::redis::ConnectionAddr::TcpTls {
-                host: host.to_owned(),
-                port,
-                insecure: false,
-                tls_params: None,
-            }
+            ::redis::ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: false, tls_params: None }
         } else {
             ::redis::ConnectionAddr::Tcp(host.to_owned(), port)
         };

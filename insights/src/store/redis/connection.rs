@@ -80,11 +80,7 @@ impl Connector {
         match opened {
             Ok((link, place)) => {
                 let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
-                let live = Live {
-                    link,
-                    place,
-                    generation,
-                };
+                let live = Live { link, place, generation };
                 *self.live.lock().expect("no holder of this lock can panic") = Some(live.clone());
                 *last_error = None;
                 Ok(live)
@@ -101,10 +97,7 @@ impl Connector {
         let error = explain(&live.place, command, error);
         if blames_connection(&error) {
             let mut cached = self.live.lock().expect("no holder of this lock can panic");
-            if cached
-                .as_ref()
-                .is_some_and(|cached| cached.generation == live.generation)
-            {
+            if cached.as_ref().is_some_and(|cached| cached.generation == live.generation) {
                 *cached = None;
             }
         }
@@ -112,20 +105,13 @@ impl Connector {
     }
 
     fn cached(&self) -> Option<Live> {
-        self.live
-            .lock()
-            .expect("no holder of this lock can panic")
-            .clone()
+        self.live.lock().expect("no holder of this lock can panic").clone()
     }
 
     async fn open(&self) -> Result<(Link, String), Error> {
         match &self.address.kind {
             Kind::Single => {
-                let (host, port) = self
-                    .address
-                    .hosts
-                    .first()
-                    .expect("an address has at least one host");
+                let (host, port) = self.address.hosts.first().expect("an address has at least one host");
                 let place = format!("{host}:{port}");
                 let node = connect(self.address.data_node(host, *port), &place).await?;
                 Ok((Link::Node(node), place))
@@ -148,10 +134,8 @@ impl Connector {
                     }
                 }
                 Ok(None) => {
-                    failure = Some(Error::NoMaster {
-                        place: format!("{host}:{port}"),
-                        master: master.to_owned(),
-                    });
+                    failure =
+                        Some(Error::NoMaster { place: format!("{host}:{port}"), master: master.to_owned() });
                 }
                 Err(error) => {
                     failure.get_or_insert(error);
@@ -182,30 +166,17 @@ impl Connector {
             .query_async(&mut node)
             .await
             .map_err(|error| explain(&place, "ROLE", error))?;
-        let role = answer
-            .into_iter()
-            .next()
-            .and_then(|role| ::redis::from_redis_value::<String>(role).ok());
+        let role = answer.into_iter().next().and_then(|role| ::redis::from_redis_value::<String>(role).ok());
         match role.as_deref() {
             Some("master") => Ok((Link::Node(node), place)),
-            Some(role) => Err(Error::NotMaster {
-                place,
-                role: role.to_owned(),
-            }),
-            None => Err(Error::Nonsense {
-                place,
-                command: "ROLE",
-            }),
+            Some(role) => Err(Error::NotMaster { place, role: role.to_owned() }),
+            None => Err(Error::Nonsense { place, command: "ROLE" }),
         }
     }
 
     async fn open_cluster(&self) -> Result<(Link, String), Error> {
         let place = self.address.to_string();
-        let nodes = self
-            .address
-            .hosts
-            .iter()
-            .map(|(host, port)| self.address.data_node(host, *port));
+        let nodes = self.address.hosts.iter().map(|(host, port)| self.address.data_node(host, *port));
         let client: ClusterClient = ClusterClientBuilder::new(nodes)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)
@@ -255,9 +226,7 @@ async fn connect(info: ::redis::ConnectionInfo, place: &str) -> Result<Multiplex
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let client = ::redis::Client::open(info).map_err(|error| explain(place, "CONNECT", error))?;
-    let opened = client
-        .get_multiplexed_async_connection_with_config(&settings)
-        .await;
+    let opened = client.get_multiplexed_async_connection_with_config(&settings).await;
     opened.map_err(|error| explain(place, "CONNECT", error))
 }
 
@@ -265,43 +234,21 @@ async fn connect(info: ::redis::ConnectionInfo, place: &str) -> Result<Multiplex
 fn explain(place: &str, command: &'static str, error: RedisError) -> Error {
     let place = place.to_owned();
     if error.is_timeout() {
-        let limit = if command == "CONNECT" {
-            CONNECT_TIMEOUT
-        } else {
-            RESPONSE_TIMEOUT
-        };
+        let limit = if command == "CONNECT" { CONNECT_TIMEOUT } else { RESPONSE_TIMEOUT };
         return silent(&place, command, limit);
     }
     if error.kind() == ErrorKind::UnexpectedReturnType {
         return Error::Nonsense { place, command };
     }
-    let code = if error.kind() == ErrorKind::AuthenticationFailed {
-        Some("WRONGPASS")
-    } else {
-        error.code()
-    };
+    let code = if error.kind() == ErrorKind::AuthenticationFailed { Some("WRONGPASS") } else { error.code() };
     match code.map(str::to_owned) {
-        Some(code) => Error::Refused {
-            place,
-            command,
-            advice: advice(&code),
-            code,
-            source: error,
-        },
-        None => Error::Unreachable {
-            place,
-            command,
-            source: error,
-        },
+        Some(code) => Error::Refused { place, command, advice: advice(&code), code, source: error },
+        None => Error::Unreachable { place, command, source: error },
     }
 }
 
 fn silent(place: &str, command: &'static str, limit: Duration) -> Error {
-    Error::Silent {
-        place: place.to_owned(),
-        command,
-        seconds: limit.as_secs(),
-    }
+    Error::Silent { place: place.to_owned(), command, seconds: limit.as_secs() }
 }
 
 /// Whether a new connection may lead to a better place, or to a server that works.

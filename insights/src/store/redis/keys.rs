@@ -12,9 +12,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(pipeline: &str) -> Self {
-        Self {
-            pipeline: pipeline.to_owned(),
-        }
+        Self { pipeline: pipeline.to_owned() }
     }
 
     /// The hash with a partition's token and head.

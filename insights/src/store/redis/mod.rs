@@ -30,19 +30,13 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("keys", &self.keys)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Store").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
 impl Store {
     pub(super) fn new(address: Address, pipeline: &str) -> Self {
-        Self {
-            connector: Arc::new(Connector::new(address)),
-            keys: Keys::new(pipeline),
-        }
+        Self { connector: Arc::new(Connector::new(address)), keys: Keys::new(pipeline) }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -50,32 +44,21 @@ impl Store {
     }
 
     pub(super) async fn heads(&self, partitions: &[i32]) -> Result<Vec<Option<StoredHead>>, Error> {
-        let keys: Vec<String> = partitions
-            .iter()
-            .map(|partition| self.keys.head(*partition))
-            .collect();
+        let keys: Vec<String> = partitions.iter().map(|partition| self.keys.head(*partition)).collect();
         let commands = keys.iter().map(|key| command("HGETALL", key)).collect();
         let answers: Vec<BTreeMap<String, Vec<u8>>> = self.ask_each("HGETALL", &keys, commands).await?;
         let mut heads = Vec::with_capacity(answers.len());
         for mut fields in answers {
             // A head without a token is none of ours: no flush leaves one.
-            let token = fields
-                .remove(TOKEN_FIELD)
-                .map(|token| String::from_utf8_lossy(&token).into_owned());
+            let token = fields.remove(TOKEN_FIELD).map(|token| String::from_utf8_lossy(&token).into_owned());
             heads.push(token.map(|token| StoredHead { token, fields }));
         }
         Ok(heads)
     }
 
     pub(super) async fn tokens(&self, partitions: &[i32]) -> Result<Vec<Option<Token>>, Error> {
-        let keys: Vec<String> = partitions
-            .iter()
-            .map(|partition| self.keys.head(*partition))
-            .collect();
-        let commands = keys
-            .iter()
-            .map(|key| with_argument(command("HGET", key), TOKEN_FIELD))
-            .collect();
+        let keys: Vec<String> = partitions.iter().map(|partition| self.keys.head(*partition)).collect();
+        let commands = keys.iter().map(|key| with_argument(command("HGET", key), TOKEN_FIELD)).collect();
         self.ask_each("HGET", &keys, commands).await
     }
 
@@ -86,9 +69,7 @@ impl Store {
         wanted: &[Wanted],
     ) -> Result<Loaded, Error> {
         let live = self.connector.live().await?;
-        let answer = script::load(&self.keys, partition, expected, wanted)
-            .run(&mut live.link.clone())
-            .await;
+        let answer = script::load(&self.keys, partition, expected, wanted).run(&mut live.link.clone()).await;
         let answer = answer.map_err(|error| self.connector.judge(&live, "load", error))?;
         script::read_load(answer, wanted, &live.place)
     }
@@ -102,9 +83,7 @@ impl Store {
 
     pub(super) async fn publish(&self, publication: &Publication) -> Result<PublishOutcome, Error> {
         let live = self.connector.live().await?;
-        let answer = script::publish(&self.keys, publication)
-            .run(&mut live.link.clone())
-            .await;
+        let answer = script::publish(&self.keys, publication).run(&mut live.link.clone()).await;
         let answer = answer.map_err(|error| self.connector.judge(&live, "publish", error))?;
         script::read_publish(answer, &live.place)
     }
@@ -133,43 +112,30 @@ impl Store {
 
     pub(super) async fn remove_report(&self, worker: &str) -> Result<(), Error> {
         let key = self.keys.workers();
-        self.ask("HDEL", &key, with_argument(command("HDEL", &key), worker))
-            .await
+        self.ask("HDEL", &key, with_argument(command("HDEL", &key), worker)).await
     }
 
     pub(super) async fn reports(&self) -> Result<BTreeMap<String, String>, Error> {
         let key = self.keys.workers();
         let reports: BTreeMap<Vec<u8>, Vec<u8>> = self.ask("HGETALL", &key, command("HGETALL", &key)).await?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(reports
-            .into_iter()
-            .map(|(worker, json)| (text(worker), text(json)))
-            .collect())
+        Ok(reports.into_iter().map(|(worker, json)| (text(worker), text(json))).collect())
     }
 
     pub(super) async fn check_server(&self) -> Result<(), Error> {
         let live = self.connector.live().await?;
-        let answer = server_memory(&live)
-            .await
-            .map_err(|error| self.connector.judge(&live, "INFO", error))?;
+        let answer =
+            server_memory(&live).await.map_err(|error| self.connector.judge(&live, "INFO", error))?;
         for (place, memory) in answer {
-            let policy = memory
-                .lines()
-                .find_map(|line| line.strip_prefix("maxmemory_policy:"))
-                .map(str::trim);
+            let policy =
+                memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map(str::trim);
             match policy {
                 Some(policy) if policy == "noeviction" || policy.starts_with("volatile-") => {}
                 Some(policy) => {
-                    return Err(Error::Evicts {
-                        place,
-                        policy: policy.to_owned(),
-                    });
+                    return Err(Error::Evicts { place, policy: policy.to_owned() });
                 }
                 None => {
-                    return Err(Error::Nonsense {
-                        place,
-                        command: "INFO",
-                    });
+                    return Err(Error::Nonsense { place, command: "INFO" });
                 }
             }
         }

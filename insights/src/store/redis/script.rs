@@ -34,15 +34,10 @@ struct Script {
 impl Call<'_> {
     /// Runs it. A server that does not know the script has not begun, so that it can be sent the text.
     pub(super) async fn run(&self, connection: &mut impl ConnectionLike) -> RedisResult<Value> {
-        let by_hash = self
-            .command("EVALSHA", &self.script.hash)
-            .query_async(connection)
-            .await;
+        let by_hash = self.command("EVALSHA", &self.script.hash).query_async(connection).await;
         match by_hash {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.command("EVAL", self.script.text)
-                    .query_async(connection)
-                    .await
+                self.command("EVAL", self.script.text).query_async(connection).await
             }
             other => other,
         }
@@ -63,11 +58,7 @@ impl Call<'_> {
 
 /// Reads parts.
 pub(super) fn load<'a>(keys: &Keys, partition: i32, expected: &'a str, wanted: &'a [Wanted]) -> Call<'a> {
-    let mut call = Call {
-        script: &LOAD,
-        keys: vec![keys.head(partition)],
-        arguments: vec![expected.into()],
-    };
+    let mut call = Call { script: &LOAD, keys: vec![keys.head(partition)], arguments: vec![expected.into()] };
     for wish in wanted {
         call.keys.push(keys.scope(partition, wish.scope));
         let (which, name) = match &wish.parts {
@@ -105,40 +96,27 @@ pub(super) fn flush<'a>(keys: &Keys, flush: &'a Flush) -> Call<'a> {
     for (scope, name, blob) in &flush.puts {
         changes.entry(*scope).or_default().puts.push((name, blob));
     }
-    let mut call = Call {
-        script: &FLUSH,
-        keys: vec![keys.head(flush.partition)],
-        arguments: Vec::new(),
-    };
+    let mut call = Call { script: &FLUSH, keys: vec![keys.head(flush.partition)], arguments: Vec::new() };
     call.arguments.extend([
         Argument::Number(u64::from(flush.expected.is_some())),
         flush.expected.as_deref().unwrap_or_default().into(),
         flush.token.as_str().into(),
         count(flush.drops.len()),
     ]);
-    call.keys.extend(
-        flush
-            .drops
-            .iter()
-            .map(|scope| keys.scope(flush.partition, *scope)),
-    );
+    call.keys.extend(flush.drops.iter().map(|scope| keys.scope(flush.partition, *scope)));
     for (scope, change) in changes {
         call.keys.push(keys.scope(flush.partition, scope));
         call.arguments.push(count(change.deletes.len()));
-        call.arguments
-            .extend(change.deletes.into_iter().map(|name| name.as_str().into()));
+        call.arguments.extend(change.deletes.into_iter().map(|name| name.as_str().into()));
         call.arguments.push(count(2 * change.puts.len()));
         for (name, blob) in change.puts {
-            call.arguments
-                .extend([name.as_str().into(), Argument::Bytes(blob)]);
+            call.arguments.extend([name.as_str().into(), Argument::Bytes(blob)]);
         }
     }
     for (name, blob) in &flush.head {
-        call.arguments
-            .extend([name.as_str().into(), Argument::Bytes(blob)]);
+        call.arguments.extend([name.as_str().into(), Argument::Bytes(blob)]);
     }
-    call.arguments
-        .extend([TOKEN_FIELD.into(), flush.token.as_str().into()]);
+    call.arguments.extend([TOKEN_FIELD.into(), flush.token.as_str().into()]);
     call
 }
 
@@ -161,41 +139,30 @@ pub(super) fn read_flush(answer: Value, place: &str) -> Result<FlushOutcome, Err
 
 /// Replaces the public keys.
 pub(super) fn publish<'a>(keys: &Keys, publication: &'a Publication) -> Call<'a> {
-    let mut call = Call {
-        script: &PUBLISH,
-        keys: vec![keys.document(), keys.workers()],
-        arguments: Vec::new(),
-    };
+    let mut call =
+        Call { script: &PUBLISH, keys: vec![keys.document(), keys.workers()], arguments: Vec::new() };
     call.arguments.extend([
         Argument::Number(u64::from(publication.expected_tail.is_some())),
         publication.expected_tail.as_deref().unwrap_or_default().into(),
         publication.document.as_str().into(),
         count(publication.removed_workers.len()),
     ]);
-    call.arguments.extend(
-        publication
-            .removed_workers
-            .iter()
-            .map(|worker| worker.as_str().into()),
-    );
+    call.arguments.extend(publication.removed_workers.iter().map(|worker| worker.as_str().into()));
     call.arguments.push(count(publication.removed.len()));
-    call.keys
-        .extend(publication.removed.iter().map(|name| keys.public(name)));
+    call.keys.extend(publication.removed.iter().map(|name| keys.public(name)));
     for (name, value) in &publication.keys {
         call.keys.push(keys.public(name));
         match value {
             PublicValue::SortedSet(members) => {
                 call.arguments.extend(["ZADD".into(), count(2 * members.len())]);
                 for (member, score) in members {
-                    call.arguments
-                        .extend([Argument::Number(*score), member.as_str().into()]);
+                    call.arguments.extend([Argument::Number(*score), member.as_str().into()]);
                 }
             }
             PublicValue::Hash(fields) => {
                 call.arguments.extend(["HSET".into(), count(2 * fields.len())]);
                 for (field, number) in fields {
-                    call.arguments
-                        .extend([field.as_str().into(), Argument::Number(*number)]);
+                    call.arguments.extend([field.as_str().into(), Argument::Number(*number)]);
                 }
             }
         }
@@ -215,10 +182,7 @@ pub(super) fn read_publish(answer: Value, place: &str) -> Result<PublishOutcome,
 
 impl Script {
     fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            hash: ::redis::Script::new(text).get_hash().to_owned(),
-        }
+        Self { text, hash: ::redis::Script::new(text).get_hash().to_owned() }
     }
 }
 
@@ -250,24 +214,16 @@ fn next<T: ::redis::FromRedisValue>(rest: &mut std::vec::IntoIter<Value>, place:
 fn refusal(word: &str, rest: std::vec::IntoIter<Value>, place: &str) -> Error {
     let texts: Result<Vec<String>, _> = rest.map(::redis::from_redis_value).collect();
     match (word, texts.unwrap_or_default().as_slice()) {
-        ("wrong-type", [key, found]) => Error::WrongType {
-            place: place.to_owned(),
-            key: key.clone(),
-            found: found.clone(),
-        },
-        ("forbidden", [command]) => Error::Forbidden {
-            place: place.to_owned(),
-            command: command.clone(),
-        },
+        ("wrong-type", [key, found]) => {
+            Error::WrongType { place: place.to_owned(), key: key.clone(), found: found.clone() }
+        }
+        ("forbidden", [command]) => Error::Forbidden { place: place.to_owned(), command: command.clone() },
         _ => nonsense(place),
     }
 }
 
 fn nonsense(place: &str) -> Error {
-    Error::Nonsense {
-        place: place.to_owned(),
-        command: "EVALSHA",
-    }
+    Error::Nonsense { place: place.to_owned(), command: "EVALSHA" }
 }
 
 static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("load.lua")));

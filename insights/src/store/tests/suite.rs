@@ -40,14 +40,11 @@ pub(crate) fn part(name: &str, blob: &[u8]) -> (Scope, String, Vec<u8>) {
 
 /// Everything of all time in partition 3.
 pub(crate) async fn all_time(store: &Store, token: &str) -> BTreeMap<String, Vec<u8>> {
-    let wanted = [Wanted {
-        scope: Scope::AllTime,
-        parts: WantedParts::All,
-    }];
+    let wanted = [Wanted { scope: Scope::AllTime, parts: WantedParts::All }];
     match store.load(3, token, &wanted).await.unwrap() {
-        Loaded::Parts(mut scopes) => scopes
-            .remove(&Scope::AllTime)
-            .expect("each wanted scope is in the answer"),
+        Loaded::Parts(mut scopes) => {
+            scopes.remove(&Scope::AllTime).expect("each wanted scope is in the answer")
+        }
         Loaded::Moved(stored) => panic!("expected {token}, stored is {stored:?}"),
     }
 }
@@ -79,45 +76,24 @@ async fn a_first_flush_is_read_back(store: Store) {
     let head = heads[1].clone().unwrap();
     assert_eq!((head.token.as_str(), &head.fields), ("0|7|a", &flush.head));
     assert_eq!(heads[2], heads[1]);
-    assert_eq!(
-        store.tokens(&[3, 4]).await.unwrap(),
-        [Some("0|7|a".to_owned()), None]
-    );
+    assert_eq!(store.tokens(&[3, 4]).await.unwrap(), [Some("0|7|a".to_owned()), None]);
     assert_eq!(store.heads(&[]).await.unwrap(), []);
 
-    let only = |scope, name: &str| Wanted {
-        scope,
-        parts: WantedParts::Only(name.to_owned()),
-    };
+    let only = |scope, name: &str| Wanted { scope, parts: WantedParts::Only(name.to_owned()) };
     let distinct = Scope::Distinct(Day(20_000));
     let wanted = [
         only(Scope::AllTime, "summary"),
         only(Scope::AllTime, "missing"),
         only(Scope::AllTime, ""),
-        Wanted {
-            scope: Scope::Day(Day(20_000)),
-            parts: WantedParts::All,
-        },
-        Wanted {
-            scope: distinct,
-            parts: WantedParts::All,
-        },
+        Wanted { scope: Scope::Day(Day(20_000)), parts: WantedParts::All },
+        Wanted { scope: distinct, parts: WantedParts::All },
     ];
     let expected = BTreeMap::from([
-        (
-            Scope::AllTime,
-            BTreeMap::from([("summary".to_owned(), vec![0, 200, 1]), (String::new(), vec![])]),
-        ),
-        (
-            Scope::Day(Day(20_000)),
-            BTreeMap::from([("x".to_owned(), vec![9])]),
-        ),
+        (Scope::AllTime, BTreeMap::from([("summary".to_owned(), vec![0, 200, 1]), (String::new(), vec![])])),
+        (Scope::Day(Day(20_000)), BTreeMap::from([("x".to_owned(), vec![9])])),
         (distinct, BTreeMap::new()),
     ]);
-    assert_eq!(
-        store.load(3, "0|7|a", &wanted).await.unwrap(),
-        Loaded::Parts(expected)
-    );
+    assert_eq!(store.load(3, "0|7|a", &wanted).await.unwrap(), Loaded::Parts(expected));
 }
 
 async fn a_flush_on_another_token_conflicts_and_writes_nothing(store: Store) {
@@ -133,14 +109,8 @@ async fn a_flush_on_another_token_conflicts_and_writes_nothing(store: Store) {
         let outcome = store.flush(&late).await.unwrap();
         assert_eq!(outcome, FlushOutcome::Conflict(Some("0|2|a".to_owned())));
     }
-    assert_eq!(
-        all_time(&store, "0|2|a").await,
-        BTreeMap::from([("p".to_owned(), b"1".to_vec())])
-    );
-    assert_eq!(
-        store.heads(&[3]).await.unwrap()[0].as_ref().unwrap().fields,
-        first.head
-    );
+    assert_eq!(all_time(&store, "0|2|a").await, BTreeMap::from([("p".to_owned(), b"1".to_vec())]));
+    assert_eq!(store.heads(&[3]).await.unwrap()[0].as_ref().unwrap().fields, first.head);
 }
 
 async fn a_repeated_flush_is_settled_by_its_own_token(store: Store) {
@@ -149,10 +119,7 @@ async fn a_repeated_flush_is_settled_by_its_own_token(store: Store) {
     second.puts = vec![part("p", b"once")];
     assert_eq!(store.flush(&second).await.unwrap(), FlushOutcome::Applied);
     assert_eq!(store.flush(&second).await.unwrap(), FlushOutcome::Applied);
-    assert_eq!(
-        store.flush(&step(Some("0|2|b"), "0|3|c")).await.unwrap(),
-        FlushOutcome::Applied
-    );
+    assert_eq!(store.flush(&step(Some("0|2|b"), "0|3|c")).await.unwrap(), FlushOutcome::Applied);
     let overtaken = store.flush(&second).await.unwrap();
     assert_eq!(overtaken, FlushOutcome::Conflict(Some("0|3|c".to_owned())));
 }
@@ -160,65 +127,40 @@ async fn a_repeated_flush_is_settled_by_its_own_token(store: Store) {
 async fn drops_come_before_deletes_and_puts(store: Store) {
     let day = Scope::Day(Day(1));
     let mut first = step(None, "a");
-    first.puts = vec![
-        part("kept", b"1"),
-        part("gone", b"2"),
-        (day, "old".to_owned(), vec![3]),
-    ];
+    first.puts = vec![part("kept", b"1"), part("gone", b"2"), (day, "old".to_owned(), vec![3])];
     store.flush(&first).await.unwrap();
     let mut second = step(Some("a"), "b");
     second.drops = vec![day, Scope::Distinct(Day(1))];
-    second.deletes = vec![
-        (Scope::AllTime, "gone".to_owned()),
-        (Scope::AllTime, "never".to_owned()),
-    ];
+    second.deletes = vec![(Scope::AllTime, "gone".to_owned()), (Scope::AllTime, "never".to_owned())];
     second.puts = vec![part("new", b"4"), (day, "fresh".to_owned(), vec![5])];
     store.flush(&second).await.unwrap();
     let names: Vec<String> = all_time(&store, "b").await.into_keys().collect();
     assert_eq!(names, ["kept", "new"]);
-    let wanted = [Wanted {
-        scope: day,
-        parts: WantedParts::All,
-    }];
+    let wanted = [Wanted { scope: day, parts: WantedParts::All }];
     let expected = BTreeMap::from([(day, BTreeMap::from([("fresh".to_owned(), vec![5])]))]);
-    assert_eq!(
-        store.load(3, "b", &wanted).await.unwrap(),
-        Loaded::Parts(expected)
-    );
+    assert_eq!(store.load(3, "b", &wanted).await.unwrap(), Loaded::Parts(expected));
 }
 
 async fn a_load_tells_of_another_token(store: Store) {
     assert_eq!(store.load(3, "a", &[]).await.unwrap(), Loaded::Moved(None));
     store.flush(&step(None, "a")).await.unwrap();
-    assert_eq!(
-        store.load(3, "a", &[]).await.unwrap(),
-        Loaded::Parts(BTreeMap::new())
-    );
-    assert_eq!(
-        store.load(3, "b", &[]).await.unwrap(),
-        Loaded::Moved(Some("a".to_owned()))
-    );
+    assert_eq!(store.load(3, "a", &[]).await.unwrap(), Loaded::Parts(BTreeMap::new()));
+    assert_eq!(store.load(3, "b", &[]).await.unwrap(), Loaded::Moved(Some("a".to_owned())));
 }
 
 async fn ten_thousand_parts_are_one_flush(store: Store) {
     let mut flush = step(None, "a");
-    flush.puts = (0..10_000)
-        .map(|number: u32| part(&format!("part:{number}"), &number.to_be_bytes()))
-        .collect();
+    flush.puts =
+        (0..10_000).map(|number: u32| part(&format!("part:{number}"), &number.to_be_bytes())).collect();
     assert_eq!(store.flush(&flush).await.unwrap(), FlushOutcome::Applied);
     let parts = all_time(&store, "a").await;
     assert_eq!(parts.len(), 10_000);
     assert!((0..10_000_u32).all(|number| parts[&format!("part:{number}")] == number.to_be_bytes()));
 
     let mut second = step(Some("a"), "b");
-    second.deletes = (1..10_000)
-        .map(|number| (Scope::AllTime, format!("part:{number}")))
-        .collect();
+    second.deletes = (1..10_000).map(|number| (Scope::AllTime, format!("part:{number}"))).collect();
     assert_eq!(store.flush(&second).await.unwrap(), FlushOutcome::Applied);
-    assert_eq!(
-        all_time(&store, "b").await,
-        BTreeMap::from([("part:0".to_owned(), vec![0; 4])])
-    );
+    assert_eq!(all_time(&store, "b").await, BTreeMap::from([("part:0".to_owned(), vec![0; 4])]));
 }
 
 async fn the_first_start_is_kept(store: Store) {
@@ -230,18 +172,12 @@ async fn the_first_start_is_kept(store: Store) {
 async fn publications_follow_each_other(store: Store) {
     assert_eq!(store.published().await.unwrap(), None);
     let mut first = publication(None, "0123456789abcdef");
-    first.keys.insert(
-        "totals".to_owned(),
-        PublicValue::Hash(vec![("read".to_owned(), 1)]),
-    );
+    first.keys.insert("totals".to_owned(), PublicValue::Hash(vec![("read".to_owned(), 1)]));
     assert_eq!(store.publish(&first).await.unwrap(), PublishOutcome::Applied);
     assert_eq!(store.published().await.unwrap().as_ref(), Some(&first.document));
     // Another worker that saw nothing, and one that saw something else.
     assert_eq!(
-        store
-            .publish(&publication(None, "1111111111111111"))
-            .await
-            .unwrap(),
+        store.publish(&publication(None, "1111111111111111")).await.unwrap(),
         PublishOutcome::Conflict
     );
     let stale = publication(Some("…2222222222222222\"}"), "1111111111111111");
@@ -255,12 +191,8 @@ async fn publications_follow_each_other(store: Store) {
 async fn reports_come_and_go(store: Store) {
     store.remove_report("worker-0").await.unwrap();
     assert_eq!(store.reports().await.unwrap(), BTreeMap::new());
-    for (worker, json) in [
-        ("worker-0", "{}"),
-        ("worker-1", "old"),
-        ("worker-1", "new"),
-        ("worker-2", "gone"),
-    ] {
+    for (worker, json) in [("worker-0", "{}"), ("worker-1", "old"), ("worker-1", "new"), ("worker-2", "gone")]
+    {
         store.report(worker, json).await.unwrap();
     }
     store.remove_report("worker-0").await.unwrap();

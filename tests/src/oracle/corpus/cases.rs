@@ -18,10 +18,7 @@ pub struct Case {
 
 /// All of them. `max_record_bytes` is the setting of that name, `now_ms` the Kafka timestamp that they get.
 pub fn cases(now_ms: i64, max_record_bytes: usize) -> Vec<Case> {
-    let mut cases = Cases {
-        now_ms,
-        list: Vec::new(),
-    };
+    let mut cases = Cases { now_ms, list: Vec::new() };
     cases.whole_documents(max_record_bytes);
     cases.depths();
     cases.duplicates_and_names();
@@ -49,11 +46,7 @@ impl Cases {
             value,
             headers: Vec::new(),
         };
-        self.list.push(Case {
-            name: name.to_owned(),
-            fate: fate.to_owned(),
-            record,
-        });
+        self.list.push(Case { name: name.to_owned(), fate: fate.to_owned(), record });
     }
 
     fn text(&mut self, fate: &str, value: &str) {
@@ -90,10 +83,8 @@ impl Cases {
                 None => members.push((name, *value)),
             }
         }
-        let texts: Vec<String> = members
-            .iter()
-            .filter_map(|(name, value)| Some(format!("\"{name}\":{}", (*value)?)))
-            .collect();
+        let texts: Vec<String> =
+            members.iter().filter_map(|(name, value)| Some(format!("\"{name}\":{}", (*value)?))).collect();
         format!("{{{}}}", texts.join(","))
     }
 
@@ -132,30 +123,21 @@ impl Cases {
 
     fn duplicates_and_names(&mut self) {
         let more = |cases: &Self, member: &str| cases.login(&[]).replacen('{', &format!("{{{member},"), 1);
-        for member in [
-            "\"locale\":\"DE\"",
-            "\"loc\\u0061le\":\"DE\"",
-            "\"\\u006cocale\" : null",
-        ] {
+        for member in ["\"locale\":\"DE\"", "\"loc\\u0061le\":\"DE\"", "\"\\u006cocale\" : null"] {
             let text = more(self, member);
             self.text("duplicate_field locale", &text);
         }
         let text = more(self, "\"locale\":1,\"timestamp\":1,\"app_version\":7");
         self.text("duplicate_field app_version", &text);
-        for member in [
-            "\"ip\":1,\"other\":1,\"other\":2",
-            "\"Locale\":7",
-            "\"locale \":7",
-            "\"x\":{\"locale\":1}",
-        ] {
+        for member in
+            ["\"ip\":1,\"other\":1,\"other\":2", "\"Locale\":7", "\"locale \":7", "\"x\":{\"locale\":1}"]
+        {
             let text = more(self, member);
             self.text("output", &text);
         }
         let text = more(self, "\"locale\":\"\\ud800\"");
         self.text("not_json", &text);
-        let text = self
-            .login(&[])
-            .replace("\"user_id\"", "\"\\u0075ser_\\u0069\\u0064\"");
+        let text = self.login(&[]).replace("\"user_id\"", "\"\\u0075ser_\\u0069\\u0064\"");
         self.text("output", &text);
         let text = self.login(&[]).replace("\"user_id\"", "\"user_id\\u0000\"");
         self.text("missing_field user_id", &text);
@@ -176,18 +158,10 @@ impl Cases {
         }
         self.with("wrong_type user_id", "user_id", "17");
         self.with("output", "user_id", &format!("\"{}\"", "\\u00e9".repeat(128)));
-        self.with(
-            "field_too_long user_id",
-            "user_id",
-            &format!("\"{}é\"", "a".repeat(255)),
-        );
+        self.with("field_too_long user_id", "user_id", &format!("\"{}é\"", "a".repeat(255)));
         self.with("not_json", "user_id", "\"\\ud800\"");
         self.with("not_json", "user_id", "\"\\udc00\\ud800\"");
-        self.with(
-            "output",
-            "user_id",
-            "\"\\ud83d\\ude00 \\/\\b\\f\\n\\r\\t\\\\\\\"\"",
-        );
+        self.with("output", "user_id", "\"\\ud83d\\ude00 \\/\\b\\f\\n\\r\\t\\\\\\\"\"");
         let value = self.login(&[("user_id", Some("7")), ("timestamp", None)]);
         self.text("missing_field timestamp", &value);
         let value = self.login(&[("user_id", Some("\"\"")), ("locale", Some("7"))]);
@@ -204,33 +178,13 @@ impl Cases {
             self.with("timestamp_out_of_range timestamp", "timestamp", json);
         }
         self.with("output", "timestamp", &last.to_string());
-        self.with(
-            "output",
-            "timestamp",
-            &format!("\"{last}.999999999999999999999999\""),
-        );
-        self.with(
-            "timestamp_out_of_range timestamp",
-            "timestamp",
-            &(last + 1).to_string(),
-        );
-        self.with(
-            "timestamp_out_of_range timestamp",
-            "timestamp",
-            &(seconds * 1000).to_string(),
-        );
-        self.with(
-            "timestamp_out_of_range timestamp",
-            "timestamp",
-            "99999999999999999999999999999999",
-        );
+        self.with("output", "timestamp", &format!("\"{last}.999999999999999999999999\""));
+        self.with("timestamp_out_of_range timestamp", "timestamp", &(last + 1).to_string());
+        self.with("timestamp_out_of_range timestamp", "timestamp", &(seconds * 1000).to_string());
+        self.with("timestamp_out_of_range timestamp", "timestamp", "99999999999999999999999999999999");
         let zeros = "0".repeat(256 - 11);
         self.with("output", "timestamp", &format!("{seconds}.{zeros}"));
-        self.with(
-            "field_too_long timestamp",
-            "timestamp",
-            &format!("{seconds}.{zeros}0"),
-        );
+        self.with("field_too_long timestamp", "timestamp", &format!("{seconds}.{zeros}0"));
         for text in texts::NOT_TIMES {
             self.with("bad_timestamp timestamp", "timestamp", &format!("\"{text}\""));
         }
@@ -239,11 +193,7 @@ impl Cases {
             "timestamp",
             &format!("\"\\u0031{}\"", seconds.to_string().get(1..).unwrap_or_default()),
         );
-        self.with(
-            "bad_timestamp timestamp",
-            "timestamp",
-            &format!("\"{seconds}\\u0000\""),
-        );
+        self.with("bad_timestamp timestamp", "timestamp", &format!("\"{seconds}\\u0000\""));
         self.with("timestamp_out_of_range timestamp", "timestamp", "253402300799");
     }
 
@@ -263,17 +213,9 @@ impl Cases {
     fn dimensions(&mut self) {
         let long = format!("\"{}\"", "x".repeat(256));
         let escaped = format!("\"{}\"", "\\u0078".repeat(256));
-        for json in [
-            "null",
-            "\"\"",
-            "\"~x\"",
-            "\"~unknown\"",
-            "\"~other\"",
-            "\"~\"",
-            "\"\\u007e\"",
-            &long,
-            &escaped,
-        ] {
+        for json in
+            ["null", "\"\"", "\"~x\"", "\"~unknown\"", "\"~other\"", "\"~\"", "\"\\u007e\"", &long, &escaped]
+        {
             self.with("output", "locale", json);
         }
         for json in [
@@ -293,21 +235,11 @@ impl Cases {
         for json in ["1", "true", "[]", "{}"] {
             self.with("wrong_type locale", "locale", json);
         }
-        self.with(
-            "field_too_long locale",
-            "locale",
-            &format!("\"{}\"", "x".repeat(257)),
-        );
+        self.with("field_too_long locale", "locale", &format!("\"{}\"", "x".repeat(257)));
         for json in ["\"ANDROID\"", "\"aNdRoId\"", "\"\\u0061ndroid\""] {
             self.with("output", "device_type", json);
         }
-        for json in [
-            "\"ios\"",
-            "\"~x\"",
-            "\"android \"",
-            "\"ändroid\"",
-            "\"androi\u{131}\"",
-        ] {
+        for json in ["\"ios\"", "\"~x\"", "\"android \"", "\"ändroid\"", "\"androi\u{131}\""] {
             self.with("filtered", "device_type", json);
         }
         self.with("output", "user_id", "\"~x\"");

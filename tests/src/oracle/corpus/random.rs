@@ -23,8 +23,7 @@ impl Random {
     }
 
     pub(super) fn pick(&mut self, from: &[&'static str]) -> &'static str {
-        from.get(self.below(from.len()))
-            .expect("the index is below the length")
+        from.get(self.below(from.len())).expect("the index is below the length")
     }
 
     pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {

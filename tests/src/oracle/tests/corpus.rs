@@ -20,10 +20,7 @@ fn every_case_meets_its_fate() {
 #[test]
 fn every_reason_is_among_the_cases() {
     let cases = cases(NOW_MS, 65_536);
-    let fates: BTreeSet<&str> = cases
-        .iter()
-        .filter_map(|case| case.fate.split(' ').next())
-        .collect();
+    let fates: BTreeSet<&str> = cases.iter().filter_map(|case| case.fate.split(' ').next()).collect();
     let all = [
         "bad_timestamp",
         "duplicate_field",
@@ -60,11 +57,7 @@ fn ordinary_logins_are_all_valid_and_follow_from_the_seed() {
 fn a_mixed_stream_adds_up() {
     let mut corpus = Corpus::new(1, NOW_MS, 65_536, 30);
     let logs = BTreeMap::from([(0, corpus.records(0, 0, 1000)), (1, corpus.records(1, 50, 1000))]);
-    let expected = document(
-        &Settings::default(),
-        &logs,
-        &BTreeMap::from([(0, 1000), (1, 1050)]),
-    );
+    let expected = document(&Settings::default(), &logs, &BTreeMap::from([(0, 1000), (1, 1050)]));
     let records = &expected.document["records"];
     assert_eq!(records["read"], 2000);
     let dead_letters = records["dead_letters"]["total"].as_u64().unwrap();

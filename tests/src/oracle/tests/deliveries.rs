@@ -3,29 +3,15 @@ use crate::oracle::{
     Delivery, Settings, Sinks, SourceRecord, Target, audit_output, expected_dead_letters, expected_output,
 };
 
-const TARGET: Target<'static> = Target {
-    partitions: 2,
-    incarnation: "1-abc",
-};
+const TARGET: Target<'static> = Target { partitions: 2, incarnation: "1-abc" };
 
 fn source() -> Vec<SourceRecord> {
     let mut source = Vec::new();
-    for (partition, offset, value) in [
-        (3, 7, "{\"t\":1700000000}"),
-        (3, 8, "{}"),
-        (3, 9, "{\"t\":1700000001}"),
-        (0, 0, "x"),
-    ] {
-        let headers = vec![
-            ("a".to_owned(), None),
-            ("rollcall-source".to_owned(), Some(b"0-x:1:1".to_vec())),
-        ];
-        source.push(SourceRecord {
-            partition,
-            offset,
-            headers,
-            ..record(value)
-        });
+    for (partition, offset, value) in
+        [(3, 7, "{\"t\":1700000000}"), (3, 8, "{}"), (3, 9, "{\"t\":1700000001}"), (0, 0, "x")]
+    {
+        let headers = vec![("a".to_owned(), None), ("rollcall-source".to_owned(), Some(b"0-x:1:1".to_vec()))];
+        source.push(SourceRecord { partition, offset, headers, ..record(value) });
     }
     source
 }
@@ -36,27 +22,9 @@ fn delivered(deliveries: Vec<Delivery>) -> Vec<SourceRecord> {
     for (offset, delivery) in (0..).zip(deliveries) {
         let mut headers = delivery.source_headers;
         headers.extend(delivery.added_headers);
-        headers.extend(
-            delivery
-                .free_headers
-                .iter()
-                .map(|name| ((*name).to_owned(), Some(b"text".to_vec()))),
-        );
-        let Delivery {
-            partition,
-            timestamp_ms,
-            key,
-            value,
-            ..
-        } = delivery;
-        records.push(SourceRecord {
-            partition,
-            offset,
-            timestamp_ms,
-            key,
-            value,
-            headers,
-        });
+        headers.extend(delivery.free_headers.iter().map(|name| ((*name).to_owned(), Some(b"text".to_vec()))));
+        let Delivery { partition, timestamp_ms, key, value, .. } = delivery;
+        records.push(SourceRecord { partition, offset, timestamp_ms, key, value, headers });
     }
     records
 }
@@ -75,10 +43,7 @@ fn audit(output: &[SourceRecord], dead_letters: &[SourceRecord], may_refuse: boo
 
 fn both() -> (Vec<SourceRecord>, Vec<SourceRecord>) {
     let output = delivered(expected_output(&bare(), &source(), TARGET));
-    (
-        output,
-        delivered(expected_dead_letters(&bare(), &source(), TARGET)),
-    )
+    (output, delivered(expected_dead_letters(&bare(), &source(), TARGET)))
 }
 
 fn header(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
@@ -89,24 +54,15 @@ fn header(name: &str, value: &str) -> (String, Option<Vec<u8>>) {
 fn an_output_record_carries_its_source() {
     let output = expected_output(&bare(), &source(), TARGET);
     assert_eq!(output.len(), 2);
-    assert_eq!(
-        (output[0].partition, output[0].key.as_deref()),
-        (1, Some(&b"k"[..]))
-    );
-    assert_eq!(
-        output[0].value.as_deref(),
-        Some(&b"{\"t\":\"2023-11-14 22:13:20\"}"[..])
-    );
+    assert_eq!((output[0].partition, output[0].key.as_deref()), (1, Some(&b"k"[..])));
+    assert_eq!(output[0].value.as_deref(), Some(&b"{\"t\":\"2023-11-14 22:13:20\"}"[..]));
     assert_eq!(output[0].source_headers, source()[0].headers);
     assert_eq!(output[0].added_headers, [header("rollcall-source", "1-abc:3:7")]);
 }
 
 #[test]
 fn a_dead_letter_is_untouched_and_says_why() {
-    let settings = Settings {
-        source_topic: "logins".to_owned(),
-        ..bare()
-    };
+    let settings = Settings { source_topic: "logins".to_owned(), ..bare() };
     let letters = expected_dead_letters(&settings, &source(), TARGET);
     assert_eq!(letters.len(), 2);
     assert_eq!((letters[0].partition, letters[1].partition), (1, 0));
@@ -125,12 +81,7 @@ fn a_dead_letter_is_untouched_and_says_why() {
             header("__streams.errors.offset", "8"),
         ]
     );
-    assert!(
-        letters[1]
-            .added_headers
-            .iter()
-            .all(|(name, _)| name != "rollcall-field")
-    );
+    assert!(letters[1].added_headers.iter().all(|(name, _)| name != "rollcall-field"));
 }
 
 #[test]
@@ -143,45 +94,23 @@ fn perfect_topics_pass_the_audit() {
 #[test]
 fn the_audit_finds_what_is_missing_doubled_swapped_or_made_up() {
     let (output, dead_letters) = both();
-    assert_eq!(
-        audit(&output[1..], &dead_letters, false),
-        ["output: source 3/7: is missing"]
-    );
-    assert_eq!(
-        audit(&output, &dead_letters[..1], false),
-        ["dead letters: source 0/0: is missing"]
-    );
+    assert_eq!(audit(&output[1..], &dead_letters, false), ["output: source 3/7: is missing"]);
+    assert_eq!(audit(&output, &dead_letters[..1], false), ["dead letters: source 0/0: is missing"]);
     let doubled = [output.clone(), output.clone()].concat();
-    assert_eq!(
-        audit(&doubled, &dead_letters, false).len(),
-        3,
-        "two doubles, one of them out of order"
-    );
+    assert_eq!(audit(&doubled, &dead_letters, false).len(), 3, "two doubles, one of them out of order");
     let swapped: Vec<_> = output.iter().rev().cloned().collect();
-    assert_eq!(
-        audit(&swapped, &dead_letters, false),
-        ["output 1/0: source 3/7 comes after 3/9"]
-    );
+    assert_eq!(audit(&swapped, &dead_letters, false), ["output 1/0: source 3/7 comes after 3/9"]);
     let mut stranger = output.clone();
-    stranger.push(SourceRecord {
-        headers: vec![header("rollcall-source", "1-abc:5:1")],
-        ..output[0].clone()
-    });
-    assert_eq!(
-        audit(&stranger, &dead_letters, false),
-        ["output: (5, 1) is not in the source"]
-    );
+    stranger
+        .push(SourceRecord { headers: vec![header("rollcall-source", "1-abc:5:1")], ..output[0].clone() });
+    assert_eq!(audit(&stranger, &dead_letters, false), ["output: (5, 1) is not in the source"]);
     let mut nameless = output.clone();
-    nameless.push(SourceRecord {
-        headers: vec![header("rollcall-source", "2-abc:3:8")],
-        ..output[0].clone()
-    });
+    nameless
+        .push(SourceRecord { headers: vec![header("rollcall-source", "2-abc:3:8")], ..output[0].clone() });
     assert_eq!(audit(&nameless, &dead_letters, false).len(), 1);
     let mut both_places = output.clone();
-    both_places.push(SourceRecord {
-        headers: vec![header("rollcall-source", "1-abc:3:8")],
-        ..output[0].clone()
-    });
+    both_places
+        .push(SourceRecord { headers: vec![header("rollcall-source", "1-abc:3:8")], ..output[0].clone() });
     assert!(!audit(&both_places, &dead_letters, false).is_empty());
 }
 
@@ -221,14 +150,9 @@ fn a_refused_login_is_a_dead_letter_where_that_may_be() {
     let mut refused = output.remove(1);
     refused.value.clone_from(&source()[2].value);
     refused.headers = source()[2].headers.clone();
-    refused.headers.extend(
-        dead_letters[0]
-            .headers
-            .iter()
-            .skip(2)
-            .filter(|(name, _)| name != "rollcall-field")
-            .cloned(),
-    );
+    refused
+        .headers
+        .extend(dead_letters[0].headers.iter().skip(2).filter(|(name, _)| name != "rollcall-field").cloned());
     for (name, value) in &mut refused.headers[2..] {
         match name.as_str() {
             "rollcall-reason" => *value = Some(b"output_refused".to_vec()),
@@ -256,9 +180,7 @@ fn a_refused_login_is_a_dead_letter_where_that_may_be() {
         .headers
         .retain(|(name, _)| name != "a" && !name.ends_with("omitted") && name != "rollcall-timestamp");
     letter.headers.remove(0);
-    letter
-        .headers
-        .push(header("rollcall-omitted", "value,headers,key"));
+    letter.headers.push(header("rollcall-omitted", "value,headers,key"));
     letter.key = None;
     assert_eq!(audit(&output, &dead_letters, true), Vec::<String>::new());
 }

@@ -7,13 +7,8 @@ fn passes(operator: Operator, values: &[&str], json: Option<&str>) -> bool {
 }
 
 fn passes_on(field: &str, operator: Operator, values: &[&str], json: Option<&str>) -> bool {
-    let settings = Settings {
-        filter: vec![condition(field, operator, values)],
-        ..bare()
-    };
-    let member = json
-        .map(|json| format!("\"{field}\":{json},"))
-        .unwrap_or_default();
+    let settings = Settings { filter: vec![condition(field, operator, values)], ..bare() };
+    let member = json.map(|json| format!("\"{field}\":{json},")).unwrap_or_default();
     match fate(&settings, &record(&format!("{{{member}\"t\":1700000000}}"))).as_str() {
         "output" => true,
         "filtered" => false,
@@ -63,11 +58,7 @@ fn scalars_are_compared_by_their_json_text_and_containers_equal_nothing() {
 
 #[test]
 fn numbers_compare_exactly_also_in_strings() {
-    assert!(passes(
-        Operator::Gt,
-        &["9007199254740992"],
-        Some("9007199254740993")
-    ));
+    assert!(passes(Operator::Gt, &["9007199254740992"], Some("9007199254740993")));
     assert!(passes(Operator::Ge, &["1e2"], Some("\"100.0\"")));
     assert!(passes(Operator::Le, &["0"], Some("-0.0")));
     assert!(passes(Operator::Lt, &["-1"], Some("-1.0000000000000000000001")));
@@ -88,16 +79,7 @@ fn the_version_field_compares_as_versions() {
     assert!(!version(Operator::Gt, "3.0", "\"3.0.0\""));
     assert!(version(Operator::Lt, "3.1.0", "\"3.1.0-beta\""));
     assert!(version(Operator::Le, "3.1", "\"3.1.0+build-7\""));
-    for json in [
-        "\"3.1.0-01\"",
-        "\" 3\"",
-        "\"v3\"",
-        "\"\"",
-        "true",
-        "-3",
-        "3e0",
-        "[3]",
-    ] {
+    for json in ["\"3.1.0-01\"", "\" 3\"", "\"v3\"", "\"\"", "true", "-3", "3e0", "[3]"] {
         for operator in [Operator::Gt, Operator::Ge, Operator::Lt, Operator::Le] {
             assert!(!version(operator, "3.0", json), "{json}");
         }
@@ -107,58 +89,27 @@ fn the_version_field_compares_as_versions() {
 #[test]
 fn what_is_not_an_address_is_in_no_network() {
     let everything = ["0.0.0.0/0", "::/0"];
-    for json in [
-        "\"fe80::1%eth0\"",
-        "\"010.0.0.1\"",
-        "1",
-        "true",
-        "[\"10.0.0.1\"]",
-        "\"\"",
-        "\"10.0.0.1/8\"",
-    ] {
+    for json in ["\"fe80::1%eth0\"", "\"010.0.0.1\"", "1", "true", "[\"10.0.0.1\"]", "\"\"", "\"10.0.0.1/8\""]
+    {
         assert!(!passes(Operator::InNetwork, &everything, Some(json)), "{json}");
         assert!(passes(Operator::NotInNetwork, &everything, Some(json)), "{json}");
     }
-    assert!(passes(
-        Operator::InNetwork,
-        &["192.168.0.0/16", "10.0.0.0/8"],
-        Some("\"10.1.2.3\"")
-    ));
-    assert!(!passes(
-        Operator::NotInNetwork,
-        &["192.168.0.0/16", "10.0.0.0/8"],
-        Some("\"10.1.2.3\"")
-    ));
+    assert!(passes(Operator::InNetwork, &["192.168.0.0/16", "10.0.0.0/8"], Some("\"10.1.2.3\"")));
+    assert!(!passes(Operator::NotInNetwork, &["192.168.0.0/16", "10.0.0.0/8"], Some("\"10.1.2.3\"")));
     assert!(passes(Operator::InNetwork, &["10.1.2.3"], Some("\"10.1.2.3\"")));
-    assert!(passes(
-        Operator::NotInNetwork,
-        &["10.0.0.0/8"],
-        Some("\"::ffff:10.0.0.1\"")
-    ));
+    assert!(passes(Operator::NotInNetwork, &["10.0.0.0/8"], Some("\"::ffff:10.0.0.1\"")));
 }
 
 #[test]
 fn all_conditions_must_hold_and_see_the_defaults() {
     let mut settings = Settings {
-        filter: vec![
-            condition("a", Operator::In, &["x"]),
-            condition("b", Operator::Exists, &[]),
-        ],
+        filter: vec![condition("a", Operator::In, &["x"]), condition("b", Operator::Exists, &[])],
         ..bare()
     };
-    assert_eq!(
-        fate(&settings, &record("{\"a\":\"x\",\"t\":1700000000}")),
-        "filtered"
-    );
-    assert_eq!(
-        fate(&settings, &record("{\"a\":\"x\",\"b\":0,\"t\":1700000000}")),
-        "output"
-    );
+    assert_eq!(fate(&settings, &record("{\"a\":\"x\",\"t\":1700000000}")), "filtered");
+    assert_eq!(fate(&settings, &record("{\"a\":\"x\",\"b\":0,\"t\":1700000000}")), "output");
     settings.defaults.insert("b".to_owned(), "filled".to_owned());
-    assert_eq!(
-        fate(&settings, &record("{\"a\":\"x\",\"b\":null,\"t\":1700000000}")),
-        "output"
-    );
+    assert_eq!(fate(&settings, &record("{\"a\":\"x\",\"b\":null,\"t\":1700000000}")), "output");
     settings.filter.clear();
     assert_eq!(fate(&settings, &record("{\"t\":1700000000}")), "output");
 }

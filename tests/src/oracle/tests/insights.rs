@@ -13,22 +13,14 @@ fn settings() -> Settings {
     Settings {
         pipeline: "id".to_owned(),
         filter: vec![condition("p", Operator::Exists, &[])],
-        dimensions: vec![Dimension {
-            field: "f".to_owned(),
-            fold: Fold::Lower,
-        }],
+        dimensions: vec![Dimension { field: "f".to_owned(), fold: Fold::Lower }],
         unique: vec!["u".to_owned()],
         ..bare()
     }
 }
 
 fn at(partition: i32, offset: i64, value: &str) -> SourceRecord {
-    SourceRecord {
-        partition,
-        offset,
-        timestamp_ms: -1,
-        ..record(value)
-    }
+    SourceRecord { partition, offset, timestamp_ms: -1, ..record(value) }
 }
 
 /// 2023-11-14T22:13:20Z and 23:45:00Z; 2023-11-15T22:00:00Z.
@@ -94,24 +86,15 @@ fn a_document_is_what_a_person_counts_by_hand() {
 fn the_keys_say_the_same() {
     let expected = at_the_end();
     let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
-        counts
-            .iter()
-            .map(|(name, count)| ((*name).to_owned(), *count))
-            .collect()
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     };
     let key = |name: &str| expected.keys[&format!("rollcall:{{id}}:{name}")].clone();
-    assert_eq!(
-        key("by:f"),
-        counts(&[("a", 2), ("b", 2), ("~other", 1), ("~unknown", 1)])
-    );
+    assert_eq!(key("by:f"), counts(&[("a", 2), ("b", 2), ("~other", 1), ("~unknown", 1)]));
     assert_eq!(key("processed:by:f"), counts(&[("a", 1), ("b", 1)]));
     assert_eq!((key("hours").len(), key("hours")["22"]), (24, 5));
     assert_eq!(key("processed:hours")["23"], 1);
     assert_eq!(key("days"), counts(&[("2023-11-14", 3), ("2023-11-15", 3)]));
-    assert_eq!(
-        (key("quarters:2023-11-14")["88"], key("quarters:2023-11-14")["95"]),
-        (2, 1)
-    );
+    assert_eq!((key("quarters:2023-11-14")["88"], key("quarters:2023-11-14")["95"]), (2, 1));
     assert_eq!(key("quarters:2023-11-15")["88"], 3);
     let totals = [
         ("read", 8),
@@ -125,10 +108,7 @@ fn the_keys_say_the_same() {
     ];
     assert_eq!(key("totals"), counts(&totals));
     assert_eq!(expected.keys.len(), 8);
-    assert_eq!(
-        expected.unique["u"],
-        counts(&[("2023-11-14", 2), ("2023-11-15", 2)])
-    );
+    assert_eq!(expected.unique["u"], counts(&[("2023-11-14", 2), ("2023-11-15", 2)]));
     assert_eq!(compare_keys(&expected, &expected.keys), Vec::<String>::new());
 }
 
@@ -155,25 +135,16 @@ fn nothing_has_no_peak_and_no_favourite() {
 
 #[test]
 fn a_time_zone_moves_hours_and_days_but_no_quarters() {
-    let settings = Settings {
-        time_zone: "Asia/Kolkata".parse().unwrap(),
-        ..settings()
-    };
+    let settings = Settings { time_zone: "Asia/Kolkata".parse().unwrap(), ..settings() };
     let expected = document(&settings, &logs(), &BTreeMap::from([(0, 11), (1, 4)]));
     // 03:43, 05:15 and 03:30 of the next days.
-    assert_eq!(
-        expected.document["logins"]["hour_of_day"],
-        json!(hours(&[(3, 5), (5, 1)]))
-    );
+    assert_eq!(expected.document["logins"]["hour_of_day"], json!(hours(&[(3, 5), (5, 1)])));
     assert_eq!(
         expected.keys["rollcall:{id}:days"],
         [("2023-11-15".to_owned(), 3), ("2023-11-16".to_owned(), 3)].into()
     );
     assert!(expected.keys.contains_key("rollcall:{id}:quarters:2023-11-14"));
-    assert_eq!(
-        expected.unique["u"].keys().collect::<Vec<_>>(),
-        ["2023-11-15", "2023-11-16"]
-    );
+    assert_eq!(expected.unique["u"].keys().collect::<Vec<_>>(), ["2023-11-15", "2023-11-16"]);
 }
 
 #[test]
@@ -184,11 +155,7 @@ fn the_merged_table_is_cut_by_each_sides_own_counts() {
         let record = |(offset, row): (i64, &&str)| {
             let (value, more) = row.split_at(1);
             let more = if more.is_empty() { "" } else { ",\"p\":1" };
-            at(
-                partition,
-                offset,
-                &format!("{{\"t\":1700000000,\"f\":\"{value}\"{more}}}"),
-            )
+            at(partition, offset, &format!("{{\"t\":1700000000,\"f\":\"{value}\"{more}}}"))
         };
         (0..).zip(rows).map(record).collect()
     };
@@ -198,10 +165,7 @@ fn the_merged_table_is_cut_by_each_sides_own_counts() {
         (2, rows(2, &["~", "d+"])),
     ]);
     let expected = document(&settings, &logs, &BTreeMap::from([(0, 9), (1, 9), (2, 9)])).document;
-    assert_eq!(
-        expected["logins"]["by"]["f"],
-        json!({"a": 3, "b": 2, "~other": 5})
-    );
+    assert_eq!(expected["logins"]["by"]["f"], json!({"a": 3, "b": 2, "~other": 5}));
     assert_eq!(expected["processed"]["by"]["f"], json!({"b": 1, "d": 2}));
     assert_eq!(expected["most_popular"]["f"], json!({"value": "a", "logins": 3}));
 }
@@ -209,32 +173,19 @@ fn the_merged_table_is_cut_by_each_sides_own_counts() {
 #[test]
 fn a_day_that_a_partition_let_go_is_not_published() {
     let first = NOW_MS / 86_400_000;
-    let day = |partition, offset, day: i64| {
-        at(
-            partition,
-            offset,
-            &format!("{{\"t\":{}}}", (first + day) * 86_400),
-        )
-    };
+    let day =
+        |partition, offset, day: i64| at(partition, offset, &format!("{{\"t\":{}}}", (first + day) * 86_400));
     let full: Vec<SourceRecord> = (0..401).map(|number| day(0, number, 2 * number)).collect();
-    let logs = BTreeMap::from([
-        (0, full),
-        (1, vec![day(1, 0, -1), day(1, 1, 0), day(1, 2, 1), day(1, 3, 2)]),
-    ]);
+    let logs =
+        BTreeMap::from([(0, full), (1, vec![day(1, 0, -1), day(1, 1, 0), day(1, 2, 1), day(1, 3, 2)])]);
     let expected = document(&settings(), &logs, &BTreeMap::from([(0, 401), (1, 4)]));
     assert_eq!(expected.document["logins"]["total"], 405);
     assert_eq!(expected.document["logins"]["hour_of_day"][0], 405);
     let days = &expected.keys["rollcall:{id}:days"];
     // 2023-11-14 was let go; partition 0 holds nothing of the 15th, so both ways are right.
     assert_eq!((days.len(), days["2023-11-16"]), (400, 2));
-    assert_eq!(
-        expected.optional_keys["rollcall:{id}:days"],
-        [("2023-11-15".to_owned(), 1)].into()
-    );
-    assert_eq!(
-        expected.days_from,
-        Some(("2023-11-15".to_owned(), "2023-11-16".to_owned()))
-    );
+    assert_eq!(expected.optional_keys["rollcall:{id}:days"], [("2023-11-15".to_owned(), 1)].into());
+    assert_eq!(expected.days_from, Some(("2023-11-15".to_owned(), "2023-11-16".to_owned())));
     let quarters = expected.keys.keys().filter(|key| key.contains(":quarters:"));
     assert_eq!(quarters.count(), 40);
     assert_eq!(expected.unique["u"].len(), 40);
@@ -244,10 +195,7 @@ fn a_day_that_a_partition_let_go_is_not_published() {
     let published = actual.get_mut("rollcall:{id}:days").unwrap();
     published.insert("2023-11-15".to_owned(), 1);
     assert_eq!(compare_keys(&expected, &actual), Vec::<String>::new());
-    actual
-        .get_mut("rollcall:{id}:days")
-        .unwrap()
-        .insert("2023-11-14".to_owned(), 2);
+    actual.get_mut("rollcall:{id}:days").unwrap().insert("2023-11-14".to_owned(), 2);
     assert_eq!(compare_keys(&expected, &actual).len(), 1);
 }
 
@@ -257,17 +205,9 @@ fn a_growing_log_gives_the_same_as_one_from_scratch() {
     for record in logs().into_values().flatten() {
         truth.append(record);
     }
-    for positions in [
-        [(0, 6), (1, 0)],
-        [(0, 9), (1, 2)],
-        [(0, 9), (1, 2)],
-        [(0, 12), (1, 4)],
-    ] {
+    for positions in [[(0, 6), (1, 0)], [(0, 9), (1, 2)], [(0, 9), (1, 2)], [(0, 12), (1, 4)]] {
         let positions = BTreeMap::from(positions);
-        assert_eq!(
-            truth.advance_to(&positions).unwrap(),
-            document(&settings(), &logs(), &positions)
-        );
+        assert_eq!(truth.advance_to(&positions).unwrap(), document(&settings(), &logs(), &positions));
     }
     assert!(
         truth
@@ -288,10 +228,7 @@ fn published() -> Value {
 
 #[test]
 fn a_right_document_has_no_differences() {
-    assert_eq!(
-        compare_document(&at_the_end(), &published()),
-        Vec::<String>::new()
-    );
+    assert_eq!(compare_document(&at_the_end(), &published()), Vec::<String>::new());
     let mut other = published();
     other["records"].as_object_mut().unwrap().remove("output_refused");
     other["records"]["dead_letters"]["too_large"] = json!(0);
@@ -306,10 +243,7 @@ fn each_wrong_member_is_a_difference() {
         ("/schema", json!(2)),
         ("/pipeline", json!("other")),
         ("/positions/0", json!(12)),
-        (
-            "/gaps",
-            json!([{"partition": 0, "from": 0, "to": 5, "reason": "retention"}]),
-        ),
+        ("/gaps", json!([{"partition": 0, "from": 0, "to": 5, "reason": "retention"}])),
         ("/records/read", json!(9)),
         ("/records/logins", json!(7)),
         ("/records/processed", json!(3)),
@@ -328,10 +262,7 @@ fn each_wrong_member_is_a_difference() {
         ("/processed/peak_hour", Value::Null),
         ("/most_popular/f/value", json!("b")),
         ("/unique/u/value", json!(40)),
-        (
-            "/unique/u",
-            json!({"day": "2023-11-14", "value": 20, "low": 19, "high": 21, "method": "hll"}),
-        ),
+        ("/unique/u", json!({"day": "2023-11-14", "value": 20, "low": 19, "high": 21, "method": "hll"})),
         ("/unique/u/high", json!(1000)),
         ("/unique", json!({})),
     ];
@@ -354,13 +285,9 @@ fn each_wrong_key_is_a_difference() {
         wrong.remove(key);
         assert!(!compare_keys(&expected, &wrong).is_empty(), "{key}");
     }
-    for (key, field) in [
-        ("by:f", "c"),
-        ("totals", "x"),
-        ("quarters:2023-11-14", "0"),
-        ("by:g", "a"),
-        ("hours", "24"),
-    ] {
+    for (key, field) in
+        [("by:f", "c"), ("totals", "x"), ("quarters:2023-11-14", "0"), ("by:g", "a"), ("hours", "24")]
+    {
         let mut wrong = expected.keys.clone();
         wrong.entry(own(key)).or_default().insert(field.to_owned(), 1);
         assert!(!compare_keys(&expected, &wrong).is_empty(), "{key}");
@@ -369,9 +296,6 @@ fn each_wrong_key_is_a_difference() {
     for key in [own("workers"), own("insights"), "rollcall:{id/0}:head".to_owned()] {
         right.entry(key).or_default();
     }
-    right
-        .get_mut(&own("quarters:2023-11-14"))
-        .unwrap()
-        .retain(|_, logins| *logins > 0);
+    right.get_mut(&own("quarters:2023-11-14")).unwrap().retain(|_, logins| *logins > 0);
     assert_eq!(compare_keys(&expected, &right), Vec::<String>::new());
 }

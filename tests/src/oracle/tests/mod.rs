@@ -31,10 +31,7 @@ fn fate(settings: &Settings, record: &SourceRecord) -> String {
         Verdict::Output { .. } => "output".to_owned(),
         Verdict::Filtered => "filtered".to_owned(),
         Verdict::DeadLetter { reason, field: None } => reason.to_owned(),
-        Verdict::DeadLetter {
-            reason,
-            field: Some(field),
-        } => format!("{reason} {field}"),
+        Verdict::DeadLetter { reason, field: Some(field) } => format!("{reason} {field}"),
     }
 }
 
@@ -65,9 +62,5 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn condition(field: &str, operator: Operator, values: &[&str]) -> Condition {
-    Condition {
-        field: field.to_owned(),
-        operator,
-        values: names(values),
-    }
+    Condition { field: field.to_owned(), operator, values: names(values) }
 }

@@ -20,10 +20,7 @@ fn a_tombstone_is_not_json() {
 #[test]
 fn a_value_of_exactly_the_limit_is_not_too_large() {
     let text = "{\"t\":1700000000}";
-    let limited = |bytes| Settings {
-        max_record_bytes: bytes,
-        ..bare()
-    };
+    let limited = |bytes| Settings { max_record_bytes: bytes, ..bare() };
     assert_eq!(fate(&limited(text.len()), &record(text)), "output");
     assert_eq!(fate(&limited(text.len() - 1), &record(text)), "too_large");
 }
@@ -42,11 +39,7 @@ fn the_whole_document_comes_before_its_fields() {
 
 #[test]
 fn a_lone_surrogate_matters_in_configured_strings_only() {
-    let settings = Settings {
-        drop: names(&["d"]),
-        hash: names(&["h"]),
-        ..bare()
-    };
+    let settings = Settings { drop: names(&["d"]), hash: names(&["h"]), ..bare() };
     let with = |member: &str| fate(&settings, &record(&format!("{{{member},\"t\":1700000000}}")));
     assert_eq!(with("\"d\":\"\\ud800\""), "not_json");
     assert_eq!(with("\"h\":\"x\\udc00\""), "not_json");
@@ -61,10 +54,7 @@ fn a_lone_surrogate_matters_in_configured_strings_only() {
 fn one_field_is_named_in_the_order_of_the_configuration() {
     let settings = Settings {
         required: Some(names(&["b", "t", "a"])),
-        dimensions: vec![Dimension {
-            field: "c".to_owned(),
-            fold: Fold::Keep,
-        }],
+        dimensions: vec![Dimension { field: "c".to_owned(), fold: Fold::Keep }],
         unique: names(&["d"]),
         output_key: Some("e".to_owned()),
         ..bare()
@@ -75,62 +65,32 @@ fn one_field_is_named_in_the_order_of_the_configuration() {
     assert_eq!(fate("{\"a\":7,\"b\":\"\"}"), "missing_field t");
     assert_eq!(fate("{\"a\":7,\"b\":\"\",\"t\":[]}"), "wrong_type a");
     assert_eq!(fate("{\"a\":\"\",\"b\":\"x\",\"t\":[],\"c\":1}"), "wrong_type t");
-    assert_eq!(
-        fate("{\"a\":\"\",\"b\":\"x\",\"t\":0,\"d\":1,\"e\":1,\"c\":false}"),
-        "wrong_type c"
-    );
-    assert_eq!(
-        fate("{\"a\":\"\",\"b\":\"x\",\"t\":0,\"d\":1,\"e\":1}"),
-        "wrong_type d"
-    );
+    assert_eq!(fate("{\"a\":\"\",\"b\":\"x\",\"t\":0,\"d\":1,\"e\":1,\"c\":false}"), "wrong_type c");
+    assert_eq!(fate("{\"a\":\"\",\"b\":\"x\",\"t\":0,\"d\":1,\"e\":1}"), "wrong_type d");
     assert_eq!(fate("{\"a\":\"\",\"b\":\"x\",\"t\":0,\"e\":{}}"), "wrong_type e");
     assert_eq!(fate("{\"a\":\"\",\"b\":\"\",\"t\":\"\"}"), "empty_field b");
     assert_eq!(fate("{\"a\":\"x\",\"b\":\"x\",\"t\":\"\"}"), "empty_field t");
     let long = "x".repeat(257);
     assert_eq!(
-        fate(&format!(
-            "{{\"a\":\"x\",\"b\":\"x\",\"t\":\"{long}\",\"e\":\"{long}\"}}"
-        )),
+        fate(&format!("{{\"a\":\"x\",\"b\":\"x\",\"t\":\"{long}\",\"e\":\"{long}\"}}")),
         "field_too_long t"
     );
     assert_eq!(
-        fate(&format!(
-            "{{\"a\":\"x\",\"b\":\"x\",\"t\":\"z\",\"e\":\"{long}\"}}"
-        )),
+        fate(&format!("{{\"a\":\"x\",\"b\":\"x\",\"t\":\"z\",\"e\":\"{long}\"}}")),
         "field_too_long e"
     );
-    assert_eq!(
-        fate("{\"a\":\"x\",\"b\":\"x\",\"t\":\"z\",\"e\":\"\"}"),
-        "bad_timestamp t"
-    );
-    assert_eq!(
-        fate("{\"a\":\"x\",\"b\":\"x\",\"t\":5}"),
-        "timestamp_out_of_range t"
-    );
-    assert_eq!(
-        fate("{\"a\":\"x\",\"a\":\"x\",\"b\":1,\"b\":2,\"d\":1,\"d\":2}"),
-        "duplicate_field b"
-    );
-    assert_eq!(
-        fate("{\"d\":1,\"d\":2,\"v\":1,\"v\":2,\"e\":1,\"e\":1}"),
-        "duplicate_field d"
-    );
+    assert_eq!(fate("{\"a\":\"x\",\"b\":\"x\",\"t\":\"z\",\"e\":\"\"}"), "bad_timestamp t");
+    assert_eq!(fate("{\"a\":\"x\",\"b\":\"x\",\"t\":5}"), "timestamp_out_of_range t");
+    assert_eq!(fate("{\"a\":\"x\",\"a\":\"x\",\"b\":1,\"b\":2,\"d\":1,\"d\":2}"), "duplicate_field b");
+    assert_eq!(fate("{\"d\":1,\"d\":2,\"v\":1,\"v\":2,\"e\":1,\"e\":1}"), "duplicate_field d");
     assert_eq!(fate("{\"u\":1,\"v\":1,\"v\":2,\"u\":2}"), "duplicate_field u");
     assert_eq!(fate("{\"x\":1,\"x\":2}"), "missing_field b");
 }
 
 #[test]
 fn a_length_is_in_bytes_after_unescaping() {
-    let settings = Settings {
-        required: Some(names(&["a"])),
-        ..bare()
-    };
-    let fate = |text: &str| {
-        fate(
-            &settings,
-            &record(&format!("{{\"a\":\"{text}\",\"t\":1700000000}}")),
-        )
-    };
+    let settings = Settings { required: Some(names(&["a"])), ..bare() };
+    let fate = |text: &str| fate(&settings, &record(&format!("{{\"a\":\"{text}\",\"t\":1700000000}}")));
     assert_eq!(fate(&"\\u0041".repeat(256)), "output");
     assert_eq!(fate(&"\\u0041".repeat(257)), "field_too_long a");
     assert_eq!(fate(&"é".repeat(128)), "output");
@@ -139,12 +99,7 @@ fn a_length_is_in_bytes_after_unescaping() {
 
 #[test]
 fn fields_that_need_not_be_text_may_hold_anything() {
-    let settings = Settings {
-        drop: names(&["d"]),
-        mask: names(&["m"]),
-        hash: names(&["h"]),
-        ..bare()
-    };
+    let settings = Settings { drop: names(&["d"]), mask: names(&["m"]), hash: names(&["h"]), ..bare() };
     let value = format!(
         "{{\"d\":[1],\"m\":{{}},\"h\":\"{}\",\"v\":3.1,\"u\":true,\"t\":1700000000}}",
         "x".repeat(300)
@@ -154,24 +109,12 @@ fn fields_that_need_not_be_text_may_hold_anything() {
 
 #[test]
 fn a_default_is_like_a_field_that_was_sent() {
-    let mut settings = Settings {
-        required: Some(names(&["a"])),
-        ..bare()
-    };
+    let mut settings = Settings { required: Some(names(&["a"])), ..bare() };
     settings.defaults.insert("a".to_owned(), "filled".to_owned());
     assert_eq!(fate(&settings, &record("{\"t\":1700000000}")), "output");
-    assert_eq!(
-        fate(&settings, &record("{\"a\":null,\"t\":1700000000}")),
-        "output"
-    );
-    assert_eq!(
-        fate(&settings, &record("{\"a\":\"\",\"t\":1700000000}")),
-        "empty_field a"
-    );
-    assert_eq!(
-        fate(&settings, &record("{\"a\":7,\"t\":1700000000}")),
-        "wrong_type a"
-    );
+    assert_eq!(fate(&settings, &record("{\"a\":null,\"t\":1700000000}")), "output");
+    assert_eq!(fate(&settings, &record("{\"a\":\"\",\"t\":1700000000}")), "empty_field a");
+    assert_eq!(fate(&settings, &record("{\"a\":7,\"t\":1700000000}")), "wrong_type a");
 }
 
 #[test]
@@ -186,73 +129,36 @@ fn a_timestamp_is_a_number_or_a_string_that_holds_one() {
     ] {
         assert_eq!(timestamp_fate(json), "output", "{json}");
     }
-    for text in [
-        "x",
-        " 1700000000",
-        "1700000000 ",
-        "+1",
-        "1_0",
-        "0x1",
-        "01",
-        "1.",
-        ".1",
-        "-",
-        "true",
-        "null",
-    ] {
-        assert_eq!(
-            timestamp_fate(&format!("\"{text}\"")),
-            "bad_timestamp t",
-            "{text}"
-        );
+    for text in ["x", " 1700000000", "1700000000 ", "+1", "1_0", "0x1", "01", "1.", ".1", "-", "true", "null"]
+    {
+        assert_eq!(timestamp_fate(&format!("\"{text}\"")), "bad_timestamp t", "{text}");
     }
     for json in ["true", "[]", "{}"] {
         assert_eq!(timestamp_fate(json), "wrong_type t", "{json}");
     }
     assert_eq!(timestamp_fate("null"), "missing_field t");
-    assert_eq!(
-        timestamp_fate(&format!("1700000000.{}", "0".repeat(245))),
-        "output"
-    );
-    assert_eq!(
-        timestamp_fate(&format!("1700000000.{}", "0".repeat(246))),
-        "field_too_long t"
-    );
+    assert_eq!(timestamp_fate(&format!("1700000000.{}", "0".repeat(245))), "output");
+    assert_eq!(timestamp_fate(&format!("1700000000.{}", "0".repeat(246))), "field_too_long t");
 }
 
 #[test]
 fn both_ends_of_time_are_in() {
     assert_eq!(timestamp_fate("946684800"), "output");
-    assert_eq!(
-        timestamp_fate("946684799.99999999999999999999999"),
-        "timestamp_out_of_range t"
-    );
+    assert_eq!(timestamp_fate("946684799.99999999999999999999999"), "timestamp_out_of_range t");
     assert_eq!(timestamp_fate("1700086400"), "output");
     assert_eq!(timestamp_fate("1700086400.9999"), "output");
     assert_eq!(timestamp_fate("1700086401"), "timestamp_out_of_range t");
     assert_eq!(timestamp_fate("-0"), "timestamp_out_of_range t");
-    assert_eq!(
-        timestamp_fate("\"1e999999999999999999999\""),
-        "timestamp_out_of_range t"
-    );
-    assert_eq!(
-        timestamp_fate("1e-999999999999999999999"),
-        "timestamp_out_of_range t"
-    );
+    assert_eq!(timestamp_fate("\"1e999999999999999999999\""), "timestamp_out_of_range t");
+    assert_eq!(timestamp_fate("1e-999999999999999999999"), "timestamp_out_of_range t");
 
-    let milliseconds = Settings {
-        timestamp_unit: TimestampUnit::Milliseconds,
-        ..bare()
-    };
+    let milliseconds = Settings { timestamp_unit: TimestampUnit::Milliseconds, ..bare() };
     let fate = |json: &str| super::fate(&milliseconds, &record(&format!("{{\"t\":{json}}}")));
     assert_eq!(fate("946684800000"), "output");
     assert_eq!(fate("946684799999.9"), "timestamp_out_of_range t");
     assert_eq!(fate(&(NOW_MS + 86_400_000).to_string()), "output");
     assert_eq!(fate(&format!("{}.9", NOW_MS + 86_400_000)), "output");
-    assert_eq!(
-        fate(&(NOW_MS + 86_400_001).to_string()),
-        "timestamp_out_of_range t"
-    );
+    assert_eq!(fate(&(NOW_MS + 86_400_001).to_string()), "timestamp_out_of_range t");
 }
 
 #[test]
@@ -279,26 +185,15 @@ fn without_a_kafka_timestamp_only_year_9999_is_the_end() {
 fn what_is_counted_is_folded_in_ascii_and_marked() {
     let settings = Settings {
         dimensions: vec![
-            Dimension {
-                field: "l".to_owned(),
-                fold: Fold::Lower,
-            },
-            Dimension {
-                field: "u".to_owned(),
-                fold: Fold::Upper,
-            },
-            Dimension {
-                field: "k".to_owned(),
-                fold: Fold::Keep,
-            },
+            Dimension { field: "l".to_owned(), fold: Fold::Lower },
+            Dimension { field: "u".to_owned(), fold: Fold::Upper },
+            Dimension { field: "k".to_owned(), fold: Fold::Keep },
         ],
         unique: names(&["k", "l"]),
         ..bare()
     };
     let counted = |members: &str| {
-        let login = judge(&settings, &record(&format!("{{{members}\"t\":1700000000.7}}")))
-            .counted
-            .unwrap();
+        let login = judge(&settings, &record(&format!("{{{members}\"t\":1700000000.7}}"))).counted.unwrap();
         assert_eq!(login.time_seconds, 1_700_000_000);
         (login.dimensions.join("|"), login.unique)
     };
@@ -307,16 +202,10 @@ fn what_is_counted_is_folded_in_ascii_and_marked() {
         counted("\"l\":\"ÀbC\",\"u\":\"aßé\",\"k\":\"aB\","),
         ("Àbc|Aßé|aB".to_owned(), vec![some("aB"), some("ÀbC")])
     );
-    assert_eq!(
-        counted(""),
-        ("~unknown|~unknown|~unknown".to_owned(), vec![None, None])
-    );
+    assert_eq!(counted(""), ("~unknown|~unknown|~unknown".to_owned(), vec![None, None]));
     assert_eq!(
         counted("\"l\":\"\",\"u\":null,\"k\":\"~unknown\","),
-        (
-            "~unknown|~unknown|~other".to_owned(),
-            vec![some("~unknown"), None]
-        )
+        ("~unknown|~unknown|~other".to_owned(), vec![some("~unknown"), None])
     );
     assert_eq!(
         counted("\"l\":\"\\u007eX\",\"k\":\"x~\","),
@@ -331,8 +220,5 @@ fn a_dead_letter_counts_nothing_and_a_filtered_login_does() {
     let ios = "{\"user_id\":\"u\",\"app_version\":\"3.1\",\"device_type\":\"iOS\",\"timestamp\":1700000000}";
     let judged = judge(&settings, &record(ios));
     assert_eq!(judged.verdict, Verdict::Filtered);
-    assert_eq!(
-        judged.counted.unwrap().dimensions,
-        names(&["ios", "3.1", "~unknown"])
-    );
+    assert_eq!(judged.counted.unwrap().dimensions, names(&["ios", "3.1", "~unknown"]));
 }

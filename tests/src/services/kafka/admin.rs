@@ -56,9 +56,7 @@ impl Kafka {
     pub fn add_partitions(&self, topic: &str, partitions: i32) -> Result<()> {
         let count = usize::try_from(partitions).context("a negative number of partitions")?;
         self.administer(async |admin, options| {
-            one(admin
-                .create_partitions([&NewPartitions::new(topic, count)], options)
-                .await?)
+            one(admin.create_partitions([&NewPartitions::new(topic, count)], options).await?)
         })
         .with_context(|| format!("failed to add partitions to {topic}"))?;
         self.wait_for_topic(topic, partitions)
@@ -69,9 +67,7 @@ impl Kafka {
         let resource = ResourceSpecifier::Topic(topic);
         let mut described =
             self.administer(async |admin, options| Ok(admin.describe_configs([&resource], options).await?))?;
-        let described = described
-            .pop()
-            .context("no answer about the topic's settings")??;
+        let described = described.pop().context("no answer about the topic's settings")??;
         // The request replaces all settings: name again those that were set on the topic itself.
         let mut wanted = AlterConfig::new(resource);
         for entry in &described.entries {
@@ -84,10 +80,7 @@ impl Kafka {
         let wanted = wanted.set(setting, value);
         let mut altered =
             self.administer(async |admin, options| Ok(admin.alter_configs([&wanted], options).await?))?;
-        altered
-            .pop()
-            .context("no answer about the topic's settings")?
-            .map_err(|(_, code)| refusal(code))?;
+        altered.pop().context("no answer about the topic's settings")?.map_err(|(_, code)| refusal(code))?;
         Ok(())
     }
 
@@ -98,9 +91,7 @@ impl Kafka {
         let answer =
             self.administer(async |admin, options| Ok(admin.delete_records(&offsets, options).await?))?;
         for element in answer.elements() {
-            element
-                .error()
-                .with_context(|| format!("failed to delete records of {topic}/{partition}"))?;
+            element.error().with_context(|| format!("failed to delete records of {topic}/{partition}"))?;
         }
         Ok(())
     }
@@ -154,11 +145,7 @@ impl Kafka {
         &self,
         request: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> Result<T> + Send,
     ) -> Result<T> {
-        let admin = self
-            .client()
-            .config()
-            .create()
-            .context("failed to make an administration client")?;
+        let admin = self.client().config().create().context("failed to make an administration client")?;
         let options = AdminOptions::new().operation_timeout(Some(PROPAGATION_DEADLINE));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

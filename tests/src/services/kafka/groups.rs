@@ -32,11 +32,8 @@ impl Kafka {
     /// What `group` has committed for `topic`, by partition; partitions without a commit are absent.
     pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, Committed>> {
         let client = self.client();
-        let consumer: BaseConsumer = client
-            .config()
-            .set("group.id", group)
-            .create()
-            .context("failed to make a consumer")?;
+        let consumer: BaseConsumer =
+            client.config().set("group.id", group).create().context("failed to make a consumer")?;
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(topic, 0, client.partitions(topic)? - 1);
         let answer = consumer
@@ -44,9 +41,7 @@ impl Kafka {
             .with_context(|| format!("failed to read what {group} has committed"))?;
         let mut committed = BTreeMap::new();
         for element in answer.elements() {
-            element
-                .error()
-                .with_context(|| format!("no committed offset of {group}"))?;
+            element.error().with_context(|| format!("no committed offset of {group}"))?;
             if let Offset::Offset(offset) = element.offset() {
                 let metadata = element.metadata().to_owned();
                 committed.insert(element.partition(), Committed { offset, metadata });
@@ -57,11 +52,7 @@ impl Kafka {
 
     /// The members of `group` and its state (`Stable`, `PreparingRebalance`, `Empty`, …); `Dead` for an unknown one.
     pub fn group(&self, group: &str) -> Result<(String, Vec<Member>)> {
-        let consumer: BaseConsumer = self
-            .client()
-            .config()
-            .create()
-            .context("failed to make a consumer")?;
+        let consumer: BaseConsumer = self.client().config().create().context("failed to make a consumer")?;
         let list = consumer
             .client()
             .fetch_group_list(Some(group), DEADLINE)
@@ -69,10 +60,10 @@ impl Kafka {
         let Some(found) = list.groups().first() else {
             return Ok(("Dead".to_owned(), Vec::new()));
         };
-        let members = found.members().iter().map(|member| Member {
-            id: member.id().to_owned(),
-            client_id: member.client_id().to_owned(),
-        });
+        let members = found
+            .members()
+            .iter()
+            .map(|member| Member { id: member.id().to_owned(), client_id: member.client_id().to_owned() });
         Ok((found.state().to_owned(), members.collect()))
     }
 }

@@ -48,20 +48,9 @@ impl Kafka {
         format_storage(&options, folder.path())?;
         let mut arguments = java_arguments(&options)?;
         arguments.push("kafka.Kafka".to_owned());
-        arguments.push(
-            folder
-                .path()
-                .join("server.properties")
-                .to_string_lossy()
-                .into_owned(),
-        );
+        arguments.push(folder.path().join("server.properties").to_string_lossy().into_owned());
         let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path());
-        let mut kafka = Self {
-            options,
-            ports,
-            daemon,
-            folder,
-        };
+        let mut kafka = Self { options, ports, daemon, folder };
         kafka.start_again()?;
         Ok(kafka)
     }
@@ -117,8 +106,7 @@ impl Kafka {
     /// Starts it again with the same ports and the same data, and waits until each partition has its leader.
     pub fn start_again(&mut self) -> Result<()> {
         let client = self.client();
-        self.daemon
-            .start(START_DEADLINE, || client.every_partition_has_a_leader(None))
+        self.daemon.start(START_DEADLINE, || client.every_partition_has_a_leader(None))
     }
 
     /// Stops it in its tracks: connections stay open, and nothing is answered.
@@ -208,14 +196,7 @@ impl Ports {
 
 fn format_storage(options: &Options, folder: &Path) -> Result<()> {
     let settings = folder.join("server.properties").to_string_lossy().into_owned();
-    let mut arguments = vec![
-        "format",
-        "--standalone",
-        "--cluster-id",
-        CLUSTER_ID,
-        "--config",
-        &settings,
-    ];
+    let mut arguments = vec!["format", "--standalone", "--cluster-id", CLUSTER_ID, "--config", &settings];
     let users = options.scram_arguments();
     for user in &users {
         arguments.extend(["--add-scram", user]);
@@ -247,9 +228,7 @@ fn java_arguments(options: &Options) -> Result<Vec<String>> {
     let libraries = component::libraries()?;
     let libraries = libraries.display();
     let mut arguments: Vec<String> = options.java_flags().iter().map(ToString::to_string).collect();
-    arguments.push(format!(
-        "-Dlog4j2.configurationFile=file:{libraries}/log4j2.properties"
-    ));
+    arguments.push(format!("-Dlog4j2.configurationFile=file:{libraries}/log4j2.properties"));
     arguments.push("-cp".to_owned());
     arguments.push(format!("{libraries}/libs/*"));
     Ok(arguments)

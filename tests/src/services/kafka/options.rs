@@ -123,14 +123,8 @@ impl Options {
 
     pub(super) fn java_flags(&self) -> Vec<String> {
         match &self.heap {
-            Some(size) => vec![
-                format!("-Xmx{size}"),
-                format!("-Xms{size}"),
-                "-XX:+UseG1GC".to_owned(),
-            ],
-            None => ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-                .map(ToOwned::to_owned)
-                .into(),
+            Some(size) => vec![format!("-Xmx{size}"), format!("-Xms{size}"), "-XX:+UseG1GC".to_owned()],
+            None => ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"].map(ToOwned::to_owned).into(),
         }
     }
 
@@ -186,11 +180,7 @@ impl Options {
         for listener in ["sasl_plaintext", "sasl_ssl"] {
             for mechanism in ["scram-sha-256", "scram-sha-512"] {
                 let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
-                write_line(
-                    text,
-                    &format!("listener.name.{listener}.{mechanism}.sasl.jaas.config"),
-                    module,
-                );
+                write_line(text, &format!("listener.name.{listener}.{mechanism}.sasl.jaas.config"), module);
             }
             write_line(
                 text,
@@ -207,11 +197,7 @@ impl Options {
         write_line(text, "ssl.keystore.type", "PEM");
         write_line(text, "ssl.keystore.location", &key_store.to_string_lossy());
         write_line(text, "ssl.truststore.type", "PEM");
-        write_line(
-            text,
-            "ssl.truststore.location",
-            &authority.certificate().to_string_lossy(),
-        );
+        write_line(text, "ssl.truststore.location", &authority.certificate().to_string_lossy());
         if self.client_certificates {
             write_line(text, "listener.name.ssl.ssl.client.auth", "required");
         }

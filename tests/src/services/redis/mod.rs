@@ -46,24 +46,14 @@ impl Redis {
         options.write(folder.path(), &data, port, tls_port, bus_port)?;
         let settings = folder.path().join("redis.conf").to_string_lossy().into_owned();
         let daemon = Daemon::new("redis", component::redis_server()?, vec![settings], folder.path());
-        let mut redis = Self {
-            options,
-            port,
-            tls_port,
-            daemon,
-            folder,
-        };
+        let mut redis = Self { options, port, tls_port, daemon, folder };
         redis.start_again()?;
         Ok(redis)
     }
 
     /// Its address for an administrator, with the password when there is one.
     pub fn url(&self) -> String {
-        let scheme = if self.options.is_cluster() {
-            "redis-cluster"
-        } else {
-            "redis"
-        };
+        let scheme = if self.options.is_cluster() { "redis-cluster" } else { "redis" };
         format!("{scheme}://{}127.0.0.1:{}", self.login(), self.port)
     }
 
@@ -93,10 +83,7 @@ impl Redis {
     /// Runs one command over TLS, trusting only the authority whose certificate is in the file `trusted`.
     pub fn tls_command<T: FromRedisValue>(&self, trusted: &Path, words: &[&str]) -> Result<T> {
         let root = fs::read(trusted).with_context(|| format!("failed to read {}", trusted.display()))?;
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert: Some(root),
-        };
+        let certificates = TlsCertificates { client_tls: None, root_cert: Some(root) };
         let client = redis::Client::build_with_tls(self.tls_url()?, certificates)
             .context("failed to make a client with TLS")?;
         query(&client, words)
@@ -115,8 +102,7 @@ impl Redis {
     /// Starts it again with the same port and the same data, and waits until it answers.
     pub fn start_again(&mut self) -> Result<()> {
         let url = format!("redis://{}127.0.0.1:{}", self.login(), self.port);
-        self.daemon
-            .start(START_DEADLINE, || command::<String>(&url, &["PING"]))?;
+        self.daemon.start(START_DEADLINE, || command::<String>(&url, &["PING"]))?;
         if self.options.is_cluster() {
             self.serve_every_slot()?;
         }
@@ -158,10 +144,7 @@ impl Redis {
 
     /// `:password@` of the administrator, or nothing.
     fn login(&self) -> String {
-        self.options
-            .admin_password()
-            .map(|password| format!(":{password}@"))
-            .unwrap_or_default()
+        self.options.admin_password().map(|password| format!(":{password}@")).unwrap_or_default()
     }
 
     fn serve_every_slot(&self) -> Result<()> {
@@ -171,11 +154,7 @@ impl Redis {
         }
         wait_for("the cluster of one", START_DEADLINE, || {
             let state: String = self.command(&["CLUSTER", "INFO"])?;
-            if state.contains("cluster_state:ok") {
-                Ok(())
-            } else {
-                Err(anyhow!("{state}"))
-            }
+            if state.contains("cluster_state:ok") { Ok(()) } else { Err(anyhow!("{state}")) }
         })
     }
 }
@@ -190,19 +169,14 @@ fn command<T: FromRedisValue>(url: &str, words: &[&str]) -> Result<T> {
 }
 
 fn query<T: FromRedisValue>(client: &redis::Client, words: &[&str]) -> Result<T> {
-    let mut connection: Connection = client
-        .get_connection_with_timeout(COMMAND_DEADLINE)
-        .context("failed to connect to Redis")?;
-    connection
-        .set_read_timeout(Some(COMMAND_DEADLINE))
-        .context("failed to set a time-out")?;
+    let mut connection: Connection =
+        client.get_connection_with_timeout(COMMAND_DEADLINE).context("failed to connect to Redis")?;
+    connection.set_read_timeout(Some(COMMAND_DEADLINE)).context("failed to set a time-out")?;
     let mut command = redis::Cmd::new();
     for word in words {
         command.arg(word);
     }
-    command
-        .query(&mut connection)
-        .with_context(|| format!("Redis refused {}", words.join(" ")))
+    command.query(&mut connection).with_context(|| format!("Redis refused {}", words.join(" ")))
 }
 
 const START_DEADLINE: Duration = Duration::from_secs(20);

@@ -89,18 +89,13 @@ impl Options {
         tls_port: u16,
         bus_port: u16,
     ) -> Result<()> {
-        let mut lines = vec![
-            COMMON.to_owned(),
-            format!("port {port}"),
-            format!("dir {}", data.display()),
-        ];
+        let mut lines = vec![COMMON.to_owned(), format!("port {port}"), format!("dir {}", data.display())];
         if let Some(password) = &self.password {
             lines.push(format!("requirepass {password}"));
         }
         if self.is_cluster {
-            lines.push(format!(
-                "cluster-enabled yes\ncluster-port {bus_port}\ncluster-announce-ip 127.0.0.1"
-            ));
+            lines
+                .push(format!("cluster-enabled yes\ncluster-port {bus_port}\ncluster-announce-ip 127.0.0.1"));
         }
         if let Some(authority) = &self.authority {
             lines.push(tls_lines(authority, tls_port)?);

@@ -40,13 +40,7 @@ impl Sentinel {
         let mut daemon = Daemon::new("sentinel", component::redis_server()?, arguments, folder.path());
         let url = format!("redis://127.0.0.1:{port}");
         daemon.start(DEADLINE, || command::<String>(&url, &["PING"]))?;
-        let sentinel = Self {
-            primary_name: name.to_owned(),
-            url,
-            port,
-            daemon,
-            _folder: folder,
-        };
+        let sentinel = Self { primary_name: name.to_owned(), url, port, daemon, _folder: folder };
         sentinel.wait_for_primary(primary.port())?;
         Ok(sentinel)
     }
@@ -58,12 +52,9 @@ impl Sentinel {
 
     /// The port of what it now takes for the primary.
     pub fn primary_port(&self) -> Result<u16> {
-        let (_, port): (String, String) = command(
-            &self.url,
-            &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.primary_name],
-        )?;
-        port.parse()
-            .with_context(|| format!("the sentinel names {port} as a port"))
+        let (_, port): (String, String) =
+            command(&self.url, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.primary_name])?;
+        port.parse().with_context(|| format!("the sentinel names {port} as a port"))
     }
 
     /// Waits until it takes the server on `port` for a healthy primary.
@@ -71,33 +62,17 @@ impl Sentinel {
         wait_for(&format!("the sentinel to follow port {port}"), DEADLINE, || {
             let now = self.primary_port()?;
             self.command::<String>(&["SENTINEL", "CKQUORUM", &self.primary_name])?;
-            if now == port {
-                Ok(())
-            } else {
-                Err(anyhow!("it follows port {now}"))
-            }
+            if now == port { Ok(()) } else { Err(anyhow!("it follows port {now}")) }
         })
     }
 
     /// Waits until it knows `count` replicas of its primary that it could promote.
     pub fn wait_for_replicas(&self, count: usize) -> Result<()> {
-        wait_for(
-            &format!("the sentinel to know {count} replicas"),
-            DEADLINE,
-            || {
-                let replicas: Vec<Vec<String>> =
-                    self.command(&["SENTINEL", "REPLICAS", &self.primary_name])?;
-                let healthy = replicas
-                    .iter()
-                    .filter(|fields| is_healthy_replica(fields))
-                    .count();
-                if healthy == count {
-                    Ok(())
-                } else {
-                    Err(anyhow!("it knows {healthy}: {replicas:?}"))
-                }
-            },
-        )
+        wait_for(&format!("the sentinel to know {count} replicas"), DEADLINE, || {
+            let replicas: Vec<Vec<String>> = self.command(&["SENTINEL", "REPLICAS", &self.primary_name])?;
+            let healthy = replicas.iter().filter(|fields| is_healthy_replica(fields)).count();
+            if healthy == count { Ok(()) } else { Err(anyhow!("it knows {healthy}: {replicas:?}")) }
+        })
     }
 
     /// Runs one command of the sentinel.
