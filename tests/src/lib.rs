@@ -18,6 +18,7 @@
 pub mod components;
 mod kafka_client;
 pub mod oracle;
+pub mod pipeline;
 mod services;
 mod wait;
 pub mod worker;

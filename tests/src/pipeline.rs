@@ -1,0 +1,216 @@
+//! Owns one pipeline under test: its topics, its workers, and the comparison of all that it left with the oracle.
+//! It never knows how a worker works.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::kafka::{Isolation, Kafka, Record, StoredRecord, unique};
+use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
+use crate::redis::Redis;
+use crate::wait::wait_for;
+use crate::worker::{Worker, WorkerOptions};
+
+/// A pipeline on real services.
+pub struct Pipeline<'a> {
+    kafka: &'a Kafka,
+    redis: &'a Redis,
+    /// What the oracle goes by.
+    pub settings: Settings,
+    /// The source topic.
+    pub source: String,
+    /// The output topic.
+    pub output: String,
+    /// The dead-letter topic.
+    pub dead_letters: String,
+    /// More of the configuration file: whole top-level sections, besides those that [`Self::config`] writes.
+    pub more: String,
+    partitions: i32,
+}
+
+impl<'a> Pipeline<'a> {
+    /// A pipeline of its own, with topics of so many partitions.
+    pub fn new(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
+        let id = unique("p").to_lowercase();
+        let name = |what: &str| format!("{id}-{what}");
+        let (source, output, dead_letters) = (name("source"), name("output"), name("dead"));
+        kafka.create_topic(
+            &source,
+            partitions,
+            &[("message.timestamp.after.max.ms", "9223372036854775807")],
+        )?;
+        kafka.create_topic(&output, partitions, &[])?;
+        kafka.create_topic(&dead_letters, partitions, &[])?;
+        let settings = Settings { pipeline: id, source_topic: source.clone(), ..Settings::default() };
+        Ok(Self { kafka, redis, settings, source, output, dead_letters, more: String::new(), partitions })
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> String {
+        format!(
+            "pipeline: {}\nkafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\nsource: {{topic: {}}}\n\
+             output: {{topic: {}}}\ndeadLetter: {{topic: {}}}\n{}",
+            self.settings.pipeline,
+            self.kafka.brokers(),
+            self.redis.url(),
+            self.source,
+            self.output,
+            self.dead_letters,
+            self.more
+        )
+    }
+
+    /// Starts a worker.
+    pub fn worker(&self, name: &str, arguments: &[&str]) -> Result<Worker> {
+        let options = WorkerOptions::new(&self.config()).args(&["--name", name, "--log-format", "text"]);
+        Worker::start(options.args(arguments))
+    }
+
+    /// Runs a worker to the end of the log.
+    pub fn run_until_end(&self, name: &str) -> Result<String> {
+        let options = WorkerOptions::new(&self.config());
+        let options =
+            options.args(&["--name", name, "--log-format", "text", "--until-end", "--output", "json"]);
+        let finished = Worker::run(options, DEADLINE)?;
+        ensure!(finished.code == 0, "exit code {}:\n{}", finished.code, finished.stderr);
+        Ok(finished.stdout)
+    }
+
+    /// Writes records to the source topic, as they are; offsets are the broker's.
+    pub fn feed(&self, records: &[SourceRecord]) -> Result<()> {
+        let records: Vec<Record> = records.iter().map(record).collect();
+        self.kafka.client().produce(&self.source, &records).map(drop)
+    }
+
+    /// All records of the source topic.
+    pub fn source_records(&self) -> Result<Vec<SourceRecord>> {
+        self.read(&self.source)
+    }
+
+    /// All committed records of a topic.
+    pub fn read(&self, topic: &str) -> Result<Vec<SourceRecord>> {
+        let records = self.kafka.client().read(topic, Isolation::Committed)?;
+        Ok(records.into_iter().map(source_record).collect())
+    }
+
+    /// The published document.
+    pub fn document(&self) -> Result<Option<Value>> {
+        let text: Option<String> = self.redis.command(&["GET", &self.key("insights")])?;
+        text.map(|text| serde_json::from_str(&text).context("the document is no JSON")).transpose()
+    }
+
+    /// The name of a public key.
+    pub fn key(&self, name: &str) -> String {
+        format!("rollcall:{{{}}}:{name}", self.settings.pipeline)
+    }
+
+    /// Waits until the published positions are the ends of the log.
+    pub fn wait_until_published(&self) -> Result<Value> {
+        let ends = self.kafka.client().log_ends(&self.source, Isolation::Committed)?;
+        wait_for("the insights to reach the log's end", DEADLINE, || {
+            let document = self.document()?.context("nothing is published")?;
+            let positions = positions(&document);
+            for (partition, ends) in &ends {
+                let at = positions.get(partition).copied().unwrap_or(0);
+                ensure!(at == ends.end, "partition {partition} is at {at} of {}", ends.end);
+            }
+            Ok(document)
+        })
+    }
+
+    /// Everything that differs from the oracle: both topics, the document and all public keys.
+    pub fn differences(&self) -> Result<Vec<String>> {
+        let source = self.source_records()?;
+        let document = self.document()?.context("nothing is published")?;
+        let mut differences = self.topic_differences(&source, &document)?;
+        let mut logs: BTreeMap<i32, Vec<SourceRecord>> = BTreeMap::new();
+        for record in source {
+            logs.entry(record.partition).or_default().push(record);
+        }
+        let expected = crate::oracle::document(&self.settings, &logs, &positions(&document));
+        differences.extend(compare_document(&expected, &document));
+        differences.extend(compare_keys(&expected, &self.public_keys()?));
+        Ok(differences)
+    }
+
+    fn topic_differences(&self, source: &[SourceRecord], document: &Value) -> Result<Vec<String>> {
+        let (output, dead_letters) = (self.read(&self.output)?, self.read(&self.dead_letters)?);
+        let incarnation = document
+            .pointer("/incarnations/0")
+            .or_else(|| document.pointer("/incarnations").and_then(|all| all.as_object()?.values().next()));
+        let sinks = Sinks {
+            output: &output,
+            output_partitions: self.partitions,
+            dead_letters: &dead_letters,
+            dead_letter_partitions: self.partitions,
+            incarnation: incarnation.and_then(Value::as_str).unwrap_or_default(),
+            may_refuse: false,
+        };
+        Ok(audit_output(&self.settings, source, &sinks))
+    }
+
+    /// All public keys with their content, but for the document and the reports.
+    pub fn public_keys(&self) -> Result<BTreeMap<String, BTreeMap<String, u64>>> {
+        let names: Vec<String> = self.redis.command(&["KEYS", &self.key("*")])?;
+        let mut keys = BTreeMap::new();
+        for name in names {
+            let kind: String = self.redis.command(&["TYPE", &name])?;
+            let content: BTreeMap<String, u64> = match kind.as_str() {
+                "zset" => self.redis.command(&["ZRANGE", &name, "0", "-1", "WITHSCORES"])?,
+                "hash" if !name.ends_with(":workers") => self.redis.command(&["HGETALL", &name])?,
+                _ => continue,
+            };
+            keys.insert(name, content);
+        }
+        Ok(keys)
+    }
+
+    /// The truth over the source as it stands, for documents that are read while workers run.
+    pub fn truth(&self) -> Result<Truth> {
+        let mut truth = Truth::new(self.settings.clone());
+        for record in self.source_records()? {
+            truth.append(record);
+        }
+        Ok(truth)
+    }
+}
+
+/// A document's positions.
+pub fn positions(document: &Value) -> BTreeMap<i32, i64> {
+    let positions = document.get("positions").and_then(Value::as_object);
+    let place = |(partition, next): (&String, &Value)| Some((partition.parse().ok()?, next.as_i64()?));
+    positions.into_iter().flatten().filter_map(place).collect()
+}
+
+fn record(source: &SourceRecord) -> Record {
+    let mut record =
+        source.value.clone().map_or_else(Record::tombstone, Record::new).partition(source.partition);
+    if source.timestamp_ms > 0 {
+        record = record.timestamp(source.timestamp_ms);
+    }
+    if let Some(key) = &source.key {
+        record = record.key(key.clone());
+    }
+    for (name, value) in &source.headers {
+        record = match value {
+            Some(value) => record.header(name, value.clone()),
+            None => record.null_header(name),
+        };
+    }
+    record
+}
+
+fn source_record(stored: StoredRecord) -> SourceRecord {
+    SourceRecord {
+        partition: stored.position.partition,
+        offset: stored.position.offset,
+        timestamp_ms: stored.timestamp_ms.unwrap_or(-1),
+        key: stored.key,
+        value: stored.value,
+        headers: stored.headers,
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(120);
