@@ -47,6 +47,14 @@ impl<'a> Pipeline<'a> {
         Ok(Self { kafka, redis, settings, source, output, dead_letters, more: String::new(), partitions })
     }
 
+    /// A pipeline that is there already, after its services were restarted.
+    pub fn adopt(kafka: &'a Kafka, redis: &'a Redis, settings: Settings, partitions: i32) -> Self {
+        let id = settings.pipeline.clone();
+        let name = |what: &str| format!("{id}-{what}");
+        let (source, output, dead_letters) = (name("source"), name("output"), name("dead"));
+        Self { kafka, redis, settings, source, output, dead_letters, more: String::new(), partitions }
+    }
+
     /// The configuration file.
     pub fn config(&self) -> String {
         format!(

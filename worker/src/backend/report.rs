@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,7 @@ pub(super) async fn report(context: Arc<Context>, report: Report) {
         }
     }
     let now_ms = now_ms();
+    refresh_partitions(&context).await;
     let stored = Stored {
         time: insights::time::rfc3339(now_ms),
         time_ms: now_ms,
@@ -62,6 +64,15 @@ pub(super) async fn report(context: Arc<Context>, report: Report) {
     let json = serde_json::to_string(&stored).expect("plain data is JSON");
     if let Err(error) = context.store.report(&context.name, &json).await {
         tracing::debug!(%error, "failed to store this worker's report");
+    }
+}
+
+/// Partitions that were added to the source topic are published too.
+async fn refresh_partitions(context: &Arc<Context>) {
+    let (control, topic) = (Arc::clone(&context.control), context.spec.source.topic.clone());
+    let asked = tokio::task::spawn_blocking(move || control.partitions(&topic)).await;
+    if let Ok(Ok(Some(partitions))) = asked {
+        context.partitions.store(partitions, Ordering::Relaxed);
     }
 }
 

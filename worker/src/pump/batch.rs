@@ -180,12 +180,31 @@ impl Core {
                 return Ok(Some(Pause::Reload));
             }
         }
+        if self.unpassed < UNPASSED_MAX {
+            self.note_passing(login);
+        }
         if delivers && login.counted.processed {
             self.deliver(run, message, |delivery, producer, topics, run| {
                 delivery.output(producer, topics, run, message, login)
             })?;
         }
         Ok(None)
+    }
+
+    /// Says once when a thousand logins came and the filter let none of them through: it may not be what was meant.
+    fn note_passing(&mut self, login: &Login<'_>) {
+        self.unpassed = if login.counted.processed { UNPASSED_MAX } else { self.unpassed + 1 };
+        if self.unpassed == UNPASSED_MAX && !login.counted.processed {
+            let seen: Vec<String> = login
+                .filtered_by()
+                .map(|(field, value)| format!("{field} is {}", value.unwrap_or("absent")))
+                .collect();
+            tracing::warn!(
+                filter = ?self.settings.spec.filter,
+                seen = seen.join(", "),
+                "none of the first {UNPASSED_MAX} logins passed the filter"
+            );
+        }
     }
 
     /// Produces within the open transaction; a record under suspicion goes alone, so that its refusal is its own.
@@ -284,6 +303,9 @@ fn next_of<'a>(
 ) -> Option<Message<'a>> {
     messages.next_if(|message| message.partition() == partition && message.error().is_none())
 }
+
+/// So many logins of which none passes are worth a line.
+const UNPASSED_MAX: u32 = 1000;
 
 /// How long a single record under suspicion is waited for.
 const SUSPECT_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);

@@ -111,6 +111,8 @@ struct Core {
     report_due: bool,
     batch_had_errors: bool,
     busy: Duration,
+    /// Logins since the start, while none has passed the filter.
+    unpassed: u32,
     /// Records read below a gate since the last report.
     gated: u64,
     stopping: bool,
@@ -169,6 +171,7 @@ impl Core {
             report_due: false,
             batch_had_errors: false,
             busy: Duration::ZERO,
+            unpassed: 0,
             gated: 0,
             stopping: false,
             failure: None,

@@ -83,8 +83,16 @@ impl Core {
         if commits.is_empty() && !self.is_transaction_open {
             return self.reload_paused(consumer);
         }
+        let started_at = Instant::now();
         match self.try_commit(consumer, &commits) {
-            Ok(()) => self.has_committed(consumer),
+            Ok(()) => {
+                tracing::debug!(
+                    took_ms = started_at.elapsed().as_millis(),
+                    partitions = commits.len(),
+                    "transaction committed"
+                );
+                self.has_committed(consumer);
+            }
             Err(error) => self.commit_failed(consumer, &error),
         }
         self.reload_paused(consumer);

@@ -1,0 +1,135 @@
+//! Services that go away while records flow: a clear line, nothing lost, and recovery without a restart.
+#![cfg(feature = "lab")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, ensure};
+use lab::kafka::{self, Kafka};
+use lab::oracle::SourceRecord;
+use lab::oracle::corpus::Corpus;
+use lab::pipeline::Pipeline;
+use lab::redis::{self, Redis};
+use lab::wait_for;
+
+#[test]
+fn a_stopped_broker_is_waited_for() -> Result<()> {
+    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let redis = Redis::start(redis::Options::new())?;
+    let (config, differences) = {
+        let pipeline = Pipeline::new(&kafka, &redis, 2)?;
+        pipeline.feed(&logins(1, 2, 300))?;
+        (pipeline.config(), pipeline.settings.clone())
+    };
+    let options = lab::worker::WorkerOptions::new(&config).args(&["--name", "w", "--log-format", "text"]);
+    let mut worker = lab::worker::Worker::start(options)?;
+    worker.wait_for_line("partition loaded", DEADLINE)?;
+    kafka.stop()?;
+    kafka.start_again()?;
+    let pipeline = Pipeline::adopt(&kafka, &redis, differences, 2);
+    pipeline.feed(&logins(2, 2, 300))?;
+    pipeline.wait_until_published()?;
+    worker.terminate()?;
+    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_stopped_redis_is_waited_for_and_the_output_goes_on() -> Result<()> {
+    let mut redis = Redis::start(redis::Options::new().config("appendonly yes"))?;
+    let settings = {
+        let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
+        pipeline.feed(&logins(3, 2, 300))?;
+        pipeline.settings.clone()
+    };
+    let config = Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).config();
+    let options = lab::worker::WorkerOptions::new(&config).args(&["--name", "w", "--log-format", "text"]);
+    let mut worker = lab::worker::Worker::start(options)?;
+    Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).wait_until_published()?;
+    redis.stop()?;
+    let before = Kafka::shared()
+        .client()
+        .read(&format!("{}-output", settings.pipeline), kafka::Isolation::Committed)?;
+    Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).feed(&logins(4, 2, 300))?;
+    wait_for("outputs while Redis is away", DEADLINE, || {
+        let topic = format!("{}-output", settings.pipeline);
+        let now = Kafka::shared().client().read(&topic, kafka::Isolation::Committed)?;
+        ensure!(now.len() > before.len(), "still {} outputs", now.len());
+        Ok(())
+    })?;
+    worker.wait_for_line("waiting for Redis; nothing is lost", DEADLINE)?;
+    redis.start_again()?;
+    let pipeline = Pipeline::adopt(Kafka::shared(), &redis, settings, 2);
+    pipeline.wait_until_published()?;
+    worker.terminate()?;
+    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_was_emptied_or_rolled_back_while_nothing_flows_is_right_again() -> Result<()> {
+    let redis = Redis::start(redis::Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
+    pipeline.feed(&logins(5, 2, 400))?;
+    let mut worker = pipeline.worker("w", &[])?;
+    pipeline.wait_until_published()?;
+    redis.command::<String>(&["FLUSHALL"])?;
+    pipeline.wait_until_published()?;
+    worker.terminate()?;
+    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_evicts_is_refused() -> Result<()> {
+    let redis = Redis::start(redis::Options::new().config("maxmemory-policy allkeys-lru"))?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
+    let options = lab::worker::WorkerOptions::new(&pipeline.config());
+    let finished = lab::worker::Worker::run(options, DEADLINE)?;
+    assert_eq!(finished.code, 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("allkeys-lru"), "{}", finished.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_configuration_file_ends_with_two_and_every_mistake() -> Result<()> {
+    let options = lab::worker::WorkerOptions::new("pipeline: UPPER\ninsights: {maxValues: 0}\nsourc: 1\n");
+    let finished = lab::worker::Worker::run(options, DEADLINE)?;
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    for part in ["pipeline: ", "insights.maxValues: ", "line 3: "] {
+        assert!(finished.stderr.contains(part), "{part} in {}", finished.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn another_filter_with_the_same_revision_is_refused_and_another_topic_always() -> Result<()> {
+    let redis = Redis::start(redis::Options::new())?;
+    let mut pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
+    pipeline.feed(&logins(6, 1, 50))?;
+    pipeline.run_until_end("w")?;
+    pipeline.more = "filter: []\n".to_owned();
+    let run = |config: String| lab::worker::Worker::run(lab::worker::WorkerOptions::new(&config), DEADLINE);
+    let finished = run(pipeline.config())?;
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.contains("raise `revision`"), "{}", finished.stderr);
+    let other = Pipeline::new(Kafka::shared(), &redis, 1)?;
+    pipeline.more = String::new();
+    let config = pipeline.config().replace(&pipeline.source, &other.source);
+    let finished = run(config)?;
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    for name in [&pipeline.source, &other.source] {
+        assert!(finished.stderr.contains(name.as_str()), "{name} in {}", finished.stderr);
+    }
+    Ok(())
+}
+
+fn logins(seed: u64, partitions: i32, count: usize) -> Vec<SourceRecord> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    let mut corpus = Corpus::new(seed, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, 5);
+    (0..partitions).flat_map(|partition| corpus.records(partition, 0, count)).collect()
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
