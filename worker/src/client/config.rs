@@ -1,5 +1,7 @@
 //! The client settings: what the specification says, and what Rollcall locks.
 
+use std::time::Duration;
+
 use insights::spec::PipelineSpec;
 use rdkafka::config::ClientConfig;
 use secrecy::ExposeSecret;
@@ -28,7 +30,7 @@ pub(crate) fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) 
     let mut config = common(spec, name);
     config
         .set("transactional.id", transactional_id)
-        .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+        .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
         .set("enable.idempotence", "true")
         .set("acks", "all")
         // Nothing is known of a record but that it failed: no queue of reports to be drained.
@@ -122,9 +124,11 @@ fn overridden(mut config: ClientConfig, spec: &PipelineSpec) -> ClientConfig {
 /// Bounds the records that wait in the consumer; nothing is gained above.
 const CONSUMER_QUEUE_KBYTES: u32 = 16_384;
 
+/// How long a transaction may stay open before the broker ends it.
+pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// The three time-outs fall in this order: a hung commit dies before its member is replaced.
 const SESSION_TIMEOUT_MS: &str = "10000";
-const TRANSACTION_TIMEOUT_MS: &str = "8000";
 const SOCKET_TIMEOUT_MS: &str = "6000";
 
 /// The topic decides what is too large, not the client.

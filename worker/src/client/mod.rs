@@ -16,7 +16,7 @@ mod message;
 mod producer;
 mod topic_id;
 
-pub(crate) use self::config::{consumer, control, plain_producer, producer};
+pub(crate) use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
 pub(crate) use self::consumer::{Consumer, Generation, RebalanceHandler};
 pub(crate) use self::error::{Error, Kind};
 pub(crate) use self::list::{Commit, Position};

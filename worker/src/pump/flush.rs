@@ -70,7 +70,7 @@ impl Core {
             return;
         }
         self.note_conflict(id, cause);
-        if self.is_transaction_open {
+        if self.transaction_since.is_some() {
             // The open transaction delivers records of this partition: it is finished first.
             self.pause(consumer, id.partition, Pause::Reload);
         } else {
@@ -187,7 +187,7 @@ impl Core {
                 level.push(run.partition);
             }
         }
-        if !level.is_empty() && !self.is_transaction_open {
+        if !level.is_empty() && self.transaction_since.is_none() {
             self.reload(consumer, &level);
         }
     }

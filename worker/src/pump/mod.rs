@@ -93,8 +93,11 @@ struct Core {
     transactional_id: String,
     leases: Leases,
     producer: Slot,
-    is_transaction_open: bool,
+    /// When the open transaction began; none when none is open.
+    transaction_since: Option<Instant>,
     generation: Option<Generation>,
+    /// When the group gave this worker's partitions to others without asking.
+    lost_at: Option<Instant>,
     delivery: Delivery,
     scratch: Scratch,
     /// Scopes that the record at hand needs; kept to save allocations.
@@ -156,8 +159,9 @@ impl Core {
             transactional_id,
             leases: Leases::default(),
             producer: Slot::new(producer),
-            is_transaction_open: false,
+            transaction_since: None,
             generation: None,
+            lost_at: None,
             delivery,
             scratch: Scratch::default(),
             missing: BTreeSet::new(),

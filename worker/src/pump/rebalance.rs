@@ -12,7 +12,11 @@ use crate::client::{Consumer, RebalanceHandler};
 
 impl RebalanceHandler for Core {
     fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]) {
-        tracing::info!(?partitions, open_transaction = self.is_transaction_open, "partitions assigned");
+        tracing::info!(
+            ?partitions,
+            open_transaction = self.transaction_since.is_some(),
+            "partitions assigned"
+        );
         let ids: Vec<_> = partitions.iter().map(|&partition| self.leases.grant(partition)).collect();
         // What was read before is still ours: the group only moved to its next generation.
         self.recapture_generation(consumer);
@@ -24,9 +28,15 @@ impl RebalanceHandler for Core {
     }
 
     fn revoked(&mut self, consumer: &Consumer, partitions: &[i32], lost: bool) -> Vec<i32> {
-        tracing::info!(?partitions, lost, open_transaction = self.is_transaction_open, "partitions revoked");
+        tracing::info!(
+            ?partitions,
+            lost,
+            open_transaction = self.transaction_since.is_some(),
+            "partitions revoked"
+        );
         if lost {
-            if self.is_transaction_open {
+            self.lost_at = Some(Instant::now());
+            if self.transaction_since.is_some() {
                 self.abort(consumer, "the group gave the partitions to others");
             }
         } else {

@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::run::Pause;
 use super::{Core, Slot, new_producer};
-use crate::client::{Commit, Consumer, Error, Kind, Position, Refusal};
+use crate::client::{self, Commit, Consumer, Error, Kind, Position, Refusal};
 use crate::exit::Failure;
 use crate::protocol::delivery::{self, Form};
 
@@ -32,7 +32,10 @@ impl Core {
             Err(error) if error.kind == Kind::ProducerFenced => self.fenced(),
             Err(error) => {
                 let is_dead = error.kind == Kind::Fatal;
-                self.note_away("the transaction coordinator", &error);
+                // Being slow at the very first transaction of a cluster is not being away.
+                if since.elapsed() >= INIT_QUIET {
+                    self.note_away("the transaction coordinator", &error);
+                }
                 if is_dead {
                     self.replace_producer();
                 }
@@ -42,7 +45,7 @@ impl Core {
 
     /// Begins a transaction unless one is open.
     pub(super) fn ensure_transaction(&mut self) -> Result<(), Error> {
-        if self.is_transaction_open {
+        if self.transaction_since.is_some() {
             return Ok(());
         }
         let Some((producer, _)) = self.producer.ready() else {
@@ -54,7 +57,7 @@ impl Core {
         };
         producer.take_trouble();
         producer.begin()?;
-        self.is_transaction_open = true;
+        self.transaction_since = Some(Instant::now());
         Ok(())
     }
 
@@ -80,7 +83,7 @@ impl Core {
                 commits.push(run.commit(&self.settings.spec.pipeline));
             }
         }
-        if commits.is_empty() && !self.is_transaction_open {
+        if commits.is_empty() && self.transaction_since.is_none() {
             return self.reload_paused(consumer);
         }
         let started_at = Instant::now();
@@ -127,7 +130,7 @@ impl Core {
 
     fn has_committed(&mut self, consumer: &Consumer) {
         let now = Instant::now();
-        self.is_transaction_open = false;
+        self.transaction_since = None;
         self.delivery.produced.clear();
         self.progress.committed();
         self.away_since = None;
@@ -158,7 +161,7 @@ impl Core {
             return self.refused(consumer, &refusals);
         }
         match error.kind {
-            Kind::ProducerFenced => self.fenced(),
+            Kind::ProducerFenced => self.fenced_or_timed_out(consumer),
             Kind::Fenced => {
                 tracing::warn!(%error, "commit fenced: the group moved on");
                 self.generation = None;
@@ -178,7 +181,7 @@ impl Core {
 
     /// Aborts the open transaction; everything in it is read and delivered again.
     pub(super) fn abort(&mut self, consumer: &Consumer, why: &'static str) {
-        self.is_transaction_open = false;
+        self.transaction_since = None;
         self.delivery.produced.clear();
         let records = self.progress.aborted();
         let Some((producer, _)) = self.producer.ready() else {
@@ -189,9 +192,28 @@ impl Core {
         let trouble = producer.take_trouble();
         producer.take_refusals();
         match aborted {
-            Ok(()) if !trouble => self.rewind(consumer),
-            Err(error) if error.kind == Kind::ProducerFenced => self.fenced(),
+            Ok(()) if !trouble => {
+                self.transaction_since = None;
+                self.rewind(consumer);
+            }
+            Err(error) if error.kind == Kind::ProducerFenced => self.fenced_or_timed_out(consumer),
             _ => self.replace_and_reload(consumer),
+        }
+    }
+
+    /// A worker that slept is fenced in the same words as one whose name another took: by the broker, which ended its
+    /// transaction, or by the next owner of its partitions, who could not wait for that.
+    fn fenced_or_timed_out(&mut self, consumer: &Consumer) {
+        let timed_out =
+            self.transaction_since.is_some_and(|since| since.elapsed() >= client::TRANSACTION_TIMEOUT);
+        let was_away = self.lost_at.is_some_and(|at| at.elapsed() < client::TRANSACTION_TIMEOUT);
+        if timed_out || was_away {
+            tracing::warn!(
+                "the transaction of a worker that was away has been ended: the producer is replaced"
+            );
+            self.replace_and_reload(consumer);
+        } else {
+            self.fenced();
         }
     }
 
@@ -215,7 +237,7 @@ impl Core {
     /// Makes a new producer, whose epoch fences whatever the old one left under way, and derives every position anew from
     /// what is committed then: the commit may have happened.
     fn replace_and_reload(&mut self, consumer: &Consumer) {
-        self.is_transaction_open = false;
+        self.transaction_since = None;
         self.delivery.produced.clear();
         self.progress.aborted();
         self.replace_producer();
@@ -328,6 +350,9 @@ fn repeat(deadline: Instant, mut call: impl FnMut(Duration) -> Result<(), Error>
 
 /// How long one turn of the loop waits for the transactional id.
 const INIT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long taking the id may take before it is spoken of.
+const INIT_QUIET: Duration = Duration::from_secs(2);
 
 /// Just above the transaction's own time-out on the broker: a commit is known to be over then.
 const COMMIT_LIMIT: Duration = Duration::from_secs(9);
