@@ -221,4 +221,4 @@ fn source_record(stored: StoredRecord) -> SourceRecord {
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);

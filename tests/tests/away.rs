@@ -132,4 +132,4 @@ fn logins(seed: u64, partitions: i32, count: usize) -> Vec<SourceRecord> {
     (0..partitions).flat_map(|partition| corpus.records(partition, 0, count)).collect()
 }
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);

@@ -139,4 +139,4 @@ fn logins(partitions: i32, count: i64) -> Vec<SourceRecord> {
     (0..partitions).flat_map(|partition| (0..count).map(move |offset| record(partition, offset))).collect()
 }
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);

@@ -63,7 +63,7 @@ fn every_transformation_together_changes_only_what_it_should() -> Result<()> {
     );
     pipeline.feed(&corpus(12, 2, 1500, 30))?;
     let options = lab::worker::WorkerOptions::new(&config).args(&["--until-end"]);
-    let finished = lab::worker::Worker::run(options, std::time::Duration::from_secs(60))?;
+    let finished = lab::worker::Worker::run(options, std::time::Duration::from_mins(1))?;
     assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
