@@ -18,7 +18,7 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
     let (config, differences) = {
         let pipeline = Pipeline::new(&kafka, &redis, 2)?;
         pipeline.feed(&logins(1, 2, 300))?;
-        (pipeline.config(), pipeline.settings.clone())
+        (pipeline.config(), pipeline.settings)
     };
     let options = lab::worker::WorkerOptions::new(&config).args(&["--name", "w", "--log-format", "text"]);
     let mut worker = lab::worker::Worker::start(options)?;
@@ -40,7 +40,7 @@ fn a_stopped_redis_is_waited_for_and_the_output_goes_on() -> Result<()> {
     let settings = {
         let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
         pipeline.feed(&logins(3, 2, 300))?;
-        pipeline.settings.clone()
+        pipeline.settings
     };
     let config = Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).config();
     let options = lab::worker::WorkerOptions::new(&config).args(&["--name", "w", "--log-format", "text"]);
