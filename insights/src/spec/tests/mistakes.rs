@@ -124,11 +124,11 @@ fn operators_take_the_values_that_they_need() {
         ("operator: Le, values: ['1', '2']", "values: Le takes one value, not 2"),
         (
             "operator: InNetwork, values: [10.0.0.0/8, 10.1.2.3/8]",
-            "values: \"10.1.2.3/8\" has host bits, write 10.0.0.0/8 for its network",
+            "values: the filter's \"10.1.2.3/8\" on f has host bits: its network address is 10.0.0.0",
         ),
         (
             "operator: InNetwork, values: [a]",
-            "values: \"a\" is no network, write for example 10.0.0.0/8 or 2001:db8::/32",
+            "values: the filter's \"a\" on f is not a network such as 10.0.0.0/8 or 2001:db8::/32",
         ),
         ("values: [a]", "operator: is missing"),
         ("operator: Equals", &format!("operator: \"Equals\" is not one of {operators}")),
