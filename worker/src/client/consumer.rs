@@ -111,6 +111,13 @@ impl Consumer {
         first_error("failed to seek", &list)
     }
 
+    /// Starts to fetch a partition anew that librdkafka gave up, since its offset was not in the log: it takes no seek
+    /// any more.
+    pub(crate) fn reassign(&self, position: Position) -> Result<(), Error> {
+        self.unassign(&[position.partition])?;
+        self.assign(&[position])
+    }
+
     /// Stops fetching these partitions; what was fetched is thrown away.
     pub(crate) fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
         let list = List::of_partitions(&self.topic, partitions);

@@ -63,7 +63,7 @@ impl Core {
         let mut last = None;
         let mut stopped = None;
         while let Some(message) = next_of(messages, partition) {
-            if stopped.is_some() || run.pause.is_some() {
+            if stopped.is_some() || run.pause.is_some() || run.stale_batch == self.batch_number {
                 continue;
             }
             match self.step(&mut run, &mut compiled, message) {
@@ -269,6 +269,14 @@ impl Core {
     }
 
     fn produce_failed(&mut self, consumer: &Consumer, error: &Error) {
+        // A record that was refused before makes the client refuse all that follow.
+        if let Some((producer, _)) = self.producer.ready() {
+            producer.flush(REFUSALS_LIMIT);
+            let refusals = producer.take_refusals();
+            if !refusals.is_empty() {
+                return self.refused(consumer, &refusals);
+            }
+        }
         match error.kind {
             Kind::ProducerFenced | Kind::Fatal => {
                 tracing::warn!(%error, "the producer is of no more use");
@@ -306,6 +314,9 @@ fn next_of<'a>(
 
 /// So many logins of which none passes are worth a line.
 const UNPASSED_MAX: u32 = 1000;
+
+/// How long the reports of refused records are waited for once the client refuses all others.
+const REFUSALS_LIMIT: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// How long a single record under suspicion is waited for.
 const SUSPECT_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);

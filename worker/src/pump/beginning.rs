@@ -94,6 +94,7 @@ impl Run {
             gaps,
             pending_gaps: Vec::new(),
             commit_due: plan.commit_at_once || plan.look_into_output || plan.gap.is_some(),
+            stale_batch: 0,
             pause: None,
             redis: RedisSide {
                 token,

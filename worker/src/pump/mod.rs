@@ -113,6 +113,8 @@ struct Core {
     last_positions_at: Instant,
     report_due: bool,
     batch_had_errors: bool,
+    /// Counts batch calls.
+    batch_number: u64,
     busy: Duration,
     /// Logins since the start, while none has passed the filter.
     unpassed: u32,
@@ -174,6 +176,7 @@ impl Core {
             last_positions_at: now,
             report_due: false,
             batch_had_errors: false,
+            batch_number: 0,
             busy: Duration::ZERO,
             unpassed: 0,
             gated: 0,
@@ -199,6 +202,7 @@ impl Core {
                 consumer.subscribe().map_err(Failure::runtime)?;
                 subscribed = true;
             }
+            self.batch_number += 1;
             consumer.poll(batch, BEAT, self);
             let woke_at = Instant::now();
             if let Some(reason) = consumer.take_fatal() {
@@ -260,7 +264,8 @@ impl Core {
             "partition loaded"
         );
         let started = if lease.fetching {
-            consumer.seek(&[position], SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]))
+            let sought = consumer.seek(&[position], SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
+            sought.or_else(|_| consumer.reassign(position))
         } else {
             consumer.assign(&[position])
         };

@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub(crate) pending_gaps: Vec<Gap>,
     /// The commit comes due although nothing was read.
     pub(crate) commit_due: bool,
+    /// The batch that held records from before a seek: what is left of it is read again.
+    pub(crate) stale_batch: u64,
     /// Nothing is read for now, and why.
     pub(crate) pause: Option<Pause>,
     /// What Redis holds.

@@ -220,10 +220,12 @@ impl Core {
     /// Reads again what the aborted transaction delivered.
     fn rewind(&mut self, consumer: &Consumer) {
         let mut positions = Vec::new();
+        // Every partition, also one of which nothing was delivered: the batch at hand may hold records of it that are
+        // passed over now.
         for (id, run) in self.leases.runs_mut() {
-            let read_next = run.read_next;
             let offset = run.rewind();
-            if offset != read_next && run.pause.is_none() {
+            run.stale_batch = self.batch_number;
+            if run.pause.is_none() {
                 positions.push(Position { partition: id.partition, offset });
             }
         }
@@ -268,7 +270,7 @@ impl Core {
 
     /// Records that brokers did not take: those that a topic refuses for good take their next form; everything else is a
     /// topic that is away.
-    fn refused(&mut self, consumer: &Consumer, refusals: &[Refusal]) {
+    pub(super) fn refused(&mut self, consumer: &Consumer, refusals: &[Refusal]) {
         let mut groups: BTreeMap<(i32, bool), Vec<(i64, delivery::Refused)>> = BTreeMap::new();
         let mut away = None;
         for refusal in refusals {
