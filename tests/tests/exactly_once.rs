@@ -34,7 +34,7 @@ fn killed_and_stopped_workers_lose_nothing_and_double_nothing() -> Result<()> {
     let (logs, documents) = thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(&pipeline, &is_over));
         let watcher = scope.spawn(|| watch(&pipeline, &is_over));
-        let rounds = rounds(&pipeline);
+        let rounds = rounds(&pipeline, &redis);
         is_over.store(true, Ordering::Relaxed);
         feeder.join().expect("the feeder does not panic")?;
         let documents = watcher.join().expect("the watcher does not panic")?;
@@ -65,7 +65,7 @@ fn killed_and_stopped_workers_lose_nothing_and_double_nothing() -> Result<()> {
 }
 
 /// Kills, stops and freezes workers, one a round; returns those that run then, and what the others said.
-fn rounds(pipeline: &Pipeline<'_>) -> Result<(Vec<Worker>, String)> {
+fn rounds(pipeline: &Pipeline<'_>, redis: &Redis) -> Result<(Vec<Worker>, String)> {
     let mut random = StdRng::seed_from_u64(7);
     let mut logs = String::new();
     let mut workers: Vec<Worker> =
@@ -79,6 +79,13 @@ fn rounds(pipeline: &Pipeline<'_>) -> Result<(Vec<Worker>, String)> {
             1 => {
                 worker.terminate()?;
                 worker.wait_exit(DEADLINE)?;
+            }
+            2 => {
+                // A token that no worker knows, as after a failover: the state below it is whole.
+                let head = format!("rollcall:{{{}/{}}}:head", pipeline.settings.pipeline, round % 6);
+                let token = format!("1-0|0|round-{round}");
+                redis.command::<i64>(&["HSET", &head, "token", &token])?;
+                continue;
             }
             _ => {
                 // A zombie: longer asleep than its session lasts, then awake with a full batch.
@@ -100,7 +107,8 @@ fn feed(pipeline: &Pipeline<'_>, is_over: &AtomicBool) -> Result<()> {
     let mut corpus = Corpus::new(7, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, 2);
     let end = Instant::now() + FEED_MAX;
     while !is_over.load(Ordering::Relaxed) && Instant::now() < end {
-        let records: Vec<SourceRecord> = (0..6).flat_map(|partition| corpus.records(partition, 0, 25)).collect();
+        let records: Vec<SourceRecord> =
+            (0..6).flat_map(|partition| corpus.records(partition, 0, 150)).collect();
         pipeline.feed(&records)?;
     }
     Ok(())
@@ -120,6 +128,6 @@ fn watch(pipeline: &Pipeline<'_>, is_over: &AtomicBool) -> Result<Vec<Value>> {
     Ok(documents)
 }
 
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 16;
 const DEADLINE: Duration = Duration::from_secs(30);
 const FEED_MAX: Duration = Duration::from_mins(5);
