@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::kafka::{Isolation, Kafka, Record, StoredRecord, unique};
+use crate::kafka::{Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
 use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
 use crate::redis::Redis;
 use crate::wait::wait_for;
@@ -90,6 +90,11 @@ impl<'a> Pipeline<'a> {
     pub fn feed(&self, records: &[SourceRecord]) -> Result<()> {
         let records: Vec<Record> = records.iter().map(record).collect();
         self.kafka.client().produce(&self.source, &records).map(drop)
+    }
+
+    /// Writes to the source topic again and again, as [`Self::feed`] does once.
+    pub fn feeder(&self) -> Result<Feeder> {
+        Ok(Feeder { producer: self.kafka.client().plain_producer()?, topic: self.source.clone() })
     }
 
     /// All records of the source topic.
@@ -182,6 +187,20 @@ impl<'a> Pipeline<'a> {
             truth.append(record);
         }
         Ok(truth)
+    }
+}
+
+/// Writes to a pipeline's source topic.
+pub struct Feeder {
+    producer: PlainProducer,
+    topic: String,
+}
+
+impl Feeder {
+    /// Writes records and waits until they are in the log.
+    pub fn feed(&self, records: &[SourceRecord]) -> Result<()> {
+        let records: Vec<Record> = records.iter().map(record).collect();
+        self.producer.produce(&self.topic, &records).map(drop)
     }
 }
 

@@ -81,10 +81,12 @@ fn rounds(pipeline: &Pipeline<'_>, redis: &Redis) -> Result<(Vec<Worker>, String
                 worker.wait_exit(DEADLINE)?;
             }
             2 => {
-                // A token that no worker knows, as after a failover: the state below it is whole.
-                let head = format!("rollcall:{{{}/{}}}:head", pipeline.settings.pipeline, round % 6);
-                let token = format!("1-0|0|round-{round}");
-                redis.command::<i64>(&["HSET", &head, "token", &token])?;
+                // Tokens that no worker knows, as after a failover: the states below them are whole.
+                for partition in 0..6 {
+                    let head = format!("rollcall:{{{}/{partition}}}:head", pipeline.settings.pipeline);
+                    let token = format!("1-0|0|round-{round}");
+                    redis.command::<i64>(&["HSET", &head, "token", &token])?;
+                }
                 continue;
             }
             _ => {
@@ -105,11 +107,13 @@ fn rounds(pipeline: &Pipeline<'_>, redis: &Redis) -> Result<(Vec<Worker>, String
 fn feed(pipeline: &Pipeline<'_>, is_over: &AtomicBool) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     let mut corpus = Corpus::new(7, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, 2);
+    let feeder = pipeline.feeder()?;
     let end = Instant::now() + FEED_MAX;
     while !is_over.load(Ordering::Relaxed) && Instant::now() < end {
         let records: Vec<SourceRecord> =
-            (0..6).flat_map(|partition| corpus.records(partition, 0, 150)).collect();
-        pipeline.feed(&records)?;
+            (0..6).flat_map(|partition| corpus.records(partition, 0, 10)).collect();
+        feeder.feed(&records)?;
+        thread::sleep(Duration::from_millis(40));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-pub use self::produce::TransactionalProducer;
+pub use self::produce::{PlainProducer, TransactionalProducer};
 pub use self::read::{Isolation, LogEnds};
 pub use self::record::{Position, Record, StoredRecord};
 

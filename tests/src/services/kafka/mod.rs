@@ -21,7 +21,7 @@ use super::folder::{Folder, copy_all};
 use super::ports;
 use crate::components::{java, kafka as component};
 pub use crate::kafka_client::{
-    Client, Isolation, LogEnds, Position, Record, StoredRecord, TransactionalProducer,
+    Client, Isolation, LogEnds, PlainProducer, Position, Record, StoredRecord, TransactionalProducer,
 };
 
 /// A broker that ends with this value.
