@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+pub mod bench;
 pub mod components;
 mod kafka_client;
 pub mod oracle;

@@ -3,9 +3,12 @@
 
 mod command;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use lab::bench;
+use lab::bench::bare::Work;
 
 /// Rollcall's lab: the real services on this machine, and every test.
 #[derive(Parser)]
@@ -25,12 +28,38 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Compare Rollcall's CPU per login with plain loops on the same client, and print the table.
+    Bench {
+        /// Logins of one run.
+        #[arg(long, default_value_t = 3_000_000)]
+        records: u64,
+        /// How often each contender runs.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// Run one plain loop of the benchmark.
+    #[command(hide = true)]
+    Bare {
+        /// A worker's configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// `parse`, or the share of records that is forwarded as it is.
+        #[arg(long, value_parser = work)]
+        work: Work,
+        /// Stop after so many source records.
+        #[arg(long)]
+        records: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up => command::up::run(),
         Command::Test { arguments } => command::test::run(&arguments),
+        Command::Bench { records, rounds } => command::bench::run(records, rounds),
+        Command::Bare { config, work, records } => {
+            bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
+        }
     };
     match outcome {
         Ok(code) => code,
@@ -41,8 +70,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn work(text: &str) -> Result<Work, String> {
+    if text == "parse" {
+        return Ok(Work::Parse);
+    }
+    text.parse().map(Work::Forward).map_err(|_| "neither `parse` nor a number".to_owned())
+}
+
 const EXAMPLES: &str = "\
 Examples:
   cargo lab up
   cargo lab test
-  cargo lab test -- --package rollcall-tests --test lab_services";
+  cargo lab test -- --package rollcall-tests --test lab_services
+  cargo lab bench";

@@ -11,7 +11,7 @@ use crate::kafka::{Isolation, Kafka, PlainProducer, Record, StoredRecord, unique
 use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
 use crate::redis::Redis;
 use crate::wait::wait_for;
-use crate::worker::{Worker, WorkerOptions};
+use crate::worker::{Finished, Worker, WorkerOptions};
 
 /// A pipeline on real services.
 pub struct Pipeline<'a> {
@@ -25,6 +25,8 @@ pub struct Pipeline<'a> {
     pub output: String,
     /// The dead-letter topic.
     pub dead_letters: String,
+    /// What stands within `kafka: {…}` of the configuration file.
+    pub connection: String,
     /// More of the configuration file: whole top-level sections, besides those that [`Self::config`] writes.
     pub more: String,
     partitions: i32,
@@ -44,7 +46,9 @@ impl<'a> Pipeline<'a> {
         kafka.create_topic(&output, partitions, &[])?;
         kafka.create_topic(&dead_letters, partitions, &[])?;
         let settings = Settings { pipeline: id, source_topic: source.clone(), ..Settings::default() };
-        Ok(Self { kafka, redis, settings, source, output, dead_letters, more: String::new(), partitions })
+        let connection = connection(kafka);
+        let more = String::new();
+        Ok(Self { kafka, redis, settings, source, output, dead_letters, connection, more, partitions })
     }
 
     /// A pipeline that is there already, after its services were restarted.
@@ -52,16 +56,18 @@ impl<'a> Pipeline<'a> {
         let id = settings.pipeline.clone();
         let name = |what: &str| format!("{id}-{what}");
         let (source, output, dead_letters) = (name("source"), name("output"), name("dead"));
-        Self { kafka, redis, settings, source, output, dead_letters, more: String::new(), partitions }
+        let connection = connection(kafka);
+        let more = String::new();
+        Self { kafka, redis, settings, source, output, dead_letters, connection, more, partitions }
     }
 
     /// The configuration file.
     pub fn config(&self) -> String {
         format!(
-            "pipeline: {}\nkafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\nsource: {{topic: {}}}\n\
+            "pipeline: {}\nkafka: {{{}}}\nredis: {{url: \"{}\"}}\nsource: {{topic: {}}}\n\
              output: {{topic: {}}}\ndeadLetter: {{topic: {}}}\n{}",
             self.settings.pipeline,
-            self.kafka.brokers(),
+            self.connection,
             self.redis.url(),
             self.source,
             self.output,
@@ -76,14 +82,13 @@ impl<'a> Pipeline<'a> {
         Worker::start(options.args(arguments))
     }
 
-    /// Runs a worker to the end of the log.
-    pub fn run_until_end(&self, name: &str) -> Result<String> {
-        let options = WorkerOptions::new(&self.config());
-        let options =
-            options.args(&["--name", name, "--log-format", "text", "--until-end", "--output", "json"]);
+    /// Runs a worker to the end of the log; what it printed and what it logged.
+    pub fn run_until_end(&self, name: &str, arguments: &[&str]) -> Result<Finished> {
+        let options = WorkerOptions::new(&self.config()).args(&["--name", name, "--log-format", "text"]);
+        let options = options.args(&["--until-end", "--output", "json"]).args(arguments);
         let finished = Worker::run(options, DEADLINE)?;
         ensure!(finished.code == 0, "exit code {}:\n{}", finished.code, finished.stderr);
-        Ok(finished.stdout)
+        Ok(finished)
     }
 
     /// Writes records to the source topic, as they are; offsets are the broker's.
@@ -188,6 +193,10 @@ impl<'a> Pipeline<'a> {
         }
         Ok(truth)
     }
+}
+
+fn connection(kafka: &Kafka) -> String {
+    format!("brokers: [\"{}\"]", kafka.brokers())
 }
 
 /// Writes to a pipeline's source topic.

@@ -1,12 +1,11 @@
 //! Services that go away while records flow: a clear line, nothing lost, and recovery without a restart.
 #![cfg(feature = "lab")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::kafka::{self, Kafka};
-use lab::oracle::SourceRecord;
-use lab::oracle::corpus::Corpus;
+use lab::oracle::corpus::recent_records;
 use lab::pipeline::Pipeline;
 use lab::redis::{self, Redis};
 use lab::wait_for;
@@ -17,7 +16,7 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
     let (config, differences) = {
         let pipeline = Pipeline::new(&kafka, &redis, 2)?;
-        pipeline.feed(&logins(1, 2, 300))?;
+        pipeline.feed(&recent_records(1, 2, 300))?;
         (pipeline.config(), pipeline.settings)
     };
     let options = lab::worker::WorkerOptions::new(&config).args(&["--name", "w", "--log-format", "text"]);
@@ -26,7 +25,7 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
     kafka.stop()?;
     kafka.start_again()?;
     let pipeline = Pipeline::adopt(&kafka, &redis, differences, 2);
-    pipeline.feed(&logins(2, 2, 300))?;
+    pipeline.feed(&recent_records(2, 2, 300))?;
     pipeline.wait_until_published()?;
     worker.terminate()?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
@@ -36,10 +35,10 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
 
 #[test]
 fn a_stopped_redis_is_waited_for_and_the_output_goes_on() -> Result<()> {
-    let mut redis = Redis::start(redis::Options::new().config("appendonly yes"))?;
+    let mut redis = Redis::start(redis::Options::new())?;
     let settings = {
         let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
-        pipeline.feed(&logins(3, 2, 300))?;
+        pipeline.feed(&recent_records(3, 2, 300))?;
         pipeline.settings
     };
     let config = Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).config();
@@ -50,7 +49,7 @@ fn a_stopped_redis_is_waited_for_and_the_output_goes_on() -> Result<()> {
     let before = Kafka::shared()
         .client()
         .read(&format!("{}-output", settings.pipeline), kafka::Isolation::Committed)?;
-    Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).feed(&logins(4, 2, 300))?;
+    Pipeline::adopt(Kafka::shared(), &redis, settings.clone(), 2).feed(&recent_records(4, 2, 300))?;
     wait_for("outputs while Redis is away", DEADLINE, || {
         let topic = format!("{}-output", settings.pipeline);
         let now = Kafka::shared().client().read(&topic, kafka::Isolation::Committed)?;
@@ -71,7 +70,7 @@ fn a_stopped_redis_is_waited_for_and_the_output_goes_on() -> Result<()> {
 fn a_redis_that_was_emptied_or_rolled_back_while_nothing_flows_is_right_again() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
     let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
-    pipeline.feed(&logins(5, 2, 400))?;
+    pipeline.feed(&recent_records(5, 2, 400))?;
     let mut worker = pipeline.worker("w", &[])?;
     pipeline.wait_until_published()?;
     redis.command::<String>(&["FLUSHALL"])?;
@@ -108,8 +107,8 @@ fn a_wrong_configuration_file_ends_with_two_and_every_mistake() -> Result<()> {
 fn another_filter_with_the_same_revision_is_refused_and_another_topic_always() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
     let mut pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
-    pipeline.feed(&logins(6, 1, 50))?;
-    pipeline.run_until_end("w")?;
+    pipeline.feed(&recent_records(6, 1, 50))?;
+    pipeline.run_until_end("w", &[])?;
     pipeline.more = "filter: []\n".to_owned();
     let run = |config: String| lab::worker::Worker::run(lab::worker::WorkerOptions::new(&config), DEADLINE);
     let finished = run(pipeline.config())?;
@@ -124,12 +123,6 @@ fn another_filter_with_the_same_revision_is_refused_and_another_topic_always() -
         assert!(finished.stderr.contains(name.as_str()), "{name} in {}", finished.stderr);
     }
     Ok(())
-}
-
-fn logins(seed: u64, partitions: i32, count: usize) -> Vec<SourceRecord> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    let mut corpus = Corpus::new(seed, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, 5);
-    (0..partitions).flat_map(|partition| corpus.records(partition, 0, count)).collect()
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);

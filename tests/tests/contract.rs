@@ -1,8 +1,6 @@
 //! The contract from outside: nasty and normal records through a real worker, compared with the oracle to the byte.
 #![cfg(feature = "lab")]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Result;
 use lab::kafka::Kafka;
 use lab::oracle::corpus::Corpus;
@@ -15,7 +13,7 @@ fn every_record_of_the_corpus_is_delivered_and_counted_as_the_oracle_says() -> R
     let redis = Redis::start(Options::new())?;
     let pipeline = Pipeline::new(Kafka::shared(), &redis, 3)?;
     pipeline.feed(&corpus(11, 3, 1500, 40))?;
-    pipeline.run_until_end("one")?;
+    pipeline.run_until_end("one", &[])?;
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
 }
@@ -70,8 +68,6 @@ fn every_transformation_together_changes_only_what_it_should() -> Result<()> {
 }
 
 fn corpus(seed: u64, partitions: i32, count: usize, nasty_per_cent: u64) -> Vec<SourceRecord> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    let now_ms = i64::try_from(now.as_millis()).expect("the time fits");
-    let mut corpus = Corpus::new(seed, now_ms, 65_536, nasty_per_cent);
+    let mut corpus = Corpus::recent(seed, nasty_per_cent);
     (0..partitions).flat_map(|partition| corpus.records(partition, 0, count)).collect()
 }

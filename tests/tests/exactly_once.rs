@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lab::kafka::Kafka;
@@ -105,8 +105,7 @@ fn rounds(pipeline: &Pipeline<'_>, redis: &Redis) -> Result<(Vec<Worker>, String
 
 /// Keeps the workers busy, so that a transaction is open whenever something happens.
 fn feed(pipeline: &Pipeline<'_>, is_over: &AtomicBool) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    let mut corpus = Corpus::new(7, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, 2);
+    let mut corpus = Corpus::recent(7, 2);
     let feeder = pipeline.feeder()?;
     let end = Instant::now() + FEED_MAX;
     while !is_over.load(Ordering::Relaxed) && Instant::now() < end {

@@ -23,7 +23,7 @@ fn what_the_output_topic_refuses_is_a_dead_letter_and_stays_counted() -> Result<
         source.push(login(1, offset, "3.1", 0));
     }
     pipeline.feed(&source)?;
-    pipeline.run_until_end("w")?;
+    pipeline.run_until_end("w", &[])?;
     let document = pipeline.document()?.context("something is published")?;
     let number = |pointer: &str| document.pointer(pointer).and_then(Value::as_u64);
     assert_eq!(number("/records/processed"), Some(120));
@@ -58,7 +58,7 @@ fn what_both_topics_refuse_loses_its_value_first_and_is_a_gap_at_last() -> Resul
     source.push(login(0, 10, "3.1", 3000));
     source.extend((11..20).map(|offset| login(0, offset, "3.1", 0)));
     pipeline.feed(&source)?;
-    pipeline.run_until_end("w")?;
+    pipeline.run_until_end("w", &[])?;
     let dead_letters = pipeline.read(&pipeline.dead_letters)?;
     let [letter] = dead_letters.as_slice() else { panic!("one dead letter, not {}", dead_letters.len()) };
     assert_eq!(letter.value, None);
@@ -69,7 +69,7 @@ fn what_both_topics_refuse_loses_its_value_first_and_is_a_gap_at_last() -> Resul
 
     Kafka::shared().alter_topic(&pipeline.dead_letters, "max.message.bytes", "100")?;
     pipeline.feed(&[login(0, 20, "3.1", 3000), login(0, 21, "3.1", 0)])?;
-    pipeline.run_until_end("w")?;
+    pipeline.run_until_end("w", &[])?;
     let document = pipeline.document()?.context("something is published")?;
     let gaps = serde_json::json!([{"partition": 0, "from": 20, "to": 21, "reason": "undeliverable"}]);
     assert_eq!(document.pointer("/gaps"), Some(&gaps));

@@ -4,7 +4,6 @@
 
 mod args;
 mod backend;
-mod client;
 mod command;
 mod configuration;
 mod control;
@@ -22,6 +21,7 @@ mod watchdog;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rollcall_worker::client;
 
 use crate::args::{Arguments, Command};
 use crate::exit::Failure;

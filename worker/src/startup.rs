@@ -37,8 +37,8 @@ pub(crate) async fn prepare(
     wait: Option<Duration>,
 ) -> Result<Ready, Failure> {
     let partitions = wait_for_source(spec, control, wait).await?;
-    let output = destination(control, &spec.output.topic, partitions).await?;
-    let dead_letters = destination(control, &spec.dead_letter.topic, partitions).await?;
+    let output = destination(spec, control, &spec.output.topic, partitions).await?;
+    let dead_letters = destination(spec, control, &spec.dead_letter.topic, partitions).await?;
     check_topics(spec, control).await?;
     wait_for_redis(store).await?;
     check_history(spec, store, partitions).await?;
@@ -75,16 +75,18 @@ async fn wait_for_source(
                 }
                 tokio::time::sleep(ASK_EVERY).await;
             }
-            Err(error) => away.pause(&kafka_text(spec, &error)).await,
+            Err(error) => away.pause(&kafka_text(spec, topic, &error)).await,
         }
     }
 }
 
-fn kafka_text(spec: &PipelineSpec, error: &KafkaError) -> String {
+fn kafka_text(spec: &PipelineSpec, topic: &str, error: &KafkaError) -> String {
     let brokers = spec.kafka.brokers.join(",");
-    match error.rdkafka_error_code() {
+    match code_of(error) {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-            format!("not allowed to describe the topic ({error}): grant Read on it")
+            format!(
+                "not allowed to see the topic `{topic}`, which may not exist either ({error}): create it, or grant the right"
+            )
         }
         _ => format!(
             "Kafka does not answer at {brokers} ({error}): check that it runs, and `kafka.brokers`, `kafka.tls` and \
@@ -100,7 +102,12 @@ async fn ask(control: &Arc<Control>, topic: &str) -> Result<Option<i32>, KafkaEr
 }
 
 /// A topic that is produced to; created with the source's partitions where it is absent and that is allowed.
-async fn destination(control: &Arc<Control>, topic: &str, partitions: i32) -> Result<Destination, Failure> {
+async fn destination(
+    spec: &PipelineSpec,
+    control: &Arc<Control>,
+    topic: &str,
+    partitions: i32,
+) -> Result<Destination, Failure> {
     let mut away = Away::new("Kafka");
     loop {
         match ask(control, topic).await {
@@ -115,16 +122,24 @@ async fn destination(control: &Arc<Control>, topic: &str, partitions: i32) -> Re
                          with `kafka-topics.sh --create --topic {topic} --partitions {partitions}`"
                     )));
                 }
-                Err(error) => away.pause(&error).await,
+                Err(error) => away.pause(&kafka_text(spec, topic, &error)).await,
             },
-            Err(error) => away.pause(&error).await,
+            Err(error) => away.pause(&kafka_text(spec, topic, &error)).await,
         }
+    }
+}
+
+/// The error's code; the crate tells none of an administration request that was refused as a whole.
+fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        _ => error.rdkafka_error_code(),
     }
 }
 
 fn is_refusal(error: &KafkaError) -> bool {
     matches!(
-        error.rdkafka_error_code(),
+        code_of(error),
         Some(
             RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed

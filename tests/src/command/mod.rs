@@ -1,5 +1,23 @@
 //! The lab's subcommands, one module each.
 //! They never do what a test could not: services and components are the library's.
 
+pub(crate) mod bench;
 pub(crate) mod test;
 pub(crate) mod up;
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+/// Cargo, at the root of the workspace.
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    // This command runs under cargo itself; what that says of the `lab` program is not for the inner build.
+    for (name, _) in env::vars() {
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_BIN_NAME" {
+            command.env_remove(name);
+        }
+    }
+    command
+}

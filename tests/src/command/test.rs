@@ -2,11 +2,13 @@
 //! It never chooses tests itself: what it is given goes to `cargo test`.
 
 use std::env;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use lab::components;
+
+use super::cargo;
 
 /// Runs the tests; the exit code is theirs.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
@@ -29,18 +31,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         .status()
         .context("failed to run cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-    // This command runs under cargo itself; what that says of the `lab` program is not for the inner build.
-    for (name, _) in env::vars() {
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_BIN_NAME" {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 /// Where the build has put `rollcall`: beside this program.

@@ -5,6 +5,8 @@ mod cases;
 mod random;
 mod texts;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::settings::{Headers, SourceRecord};
 pub use cases::{Case, cases};
 use random::Random;
@@ -25,6 +27,12 @@ impl Corpus {
     /// records are produced.
     pub fn new(seed: u64, now_ms: i64, max_record_bytes: usize, nasty_per_cent: u64) -> Self {
         Self { random: Random::new(seed), now_ms, nasty_per_cent, cases: cases(now_ms, max_record_bytes) }
+    }
+
+    /// Starts a stream of records as of now, for the default settings.
+    pub fn recent(seed: u64, nasty_per_cent: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        Self::new(seed, i64::try_from(now.as_millis()).expect("the time fits"), 65_536, nasty_per_cent)
     }
 
     /// The next record, for this place in the topic.
@@ -132,6 +140,12 @@ impl Corpus {
             _ => Vec::new(),
         }
     }
+}
+
+/// So many records of each partition as of now, one in twenty of them nasty.
+pub fn recent_records(seed: u64, partitions: i32, count: usize) -> Vec<SourceRecord> {
+    let mut corpus = Corpus::recent(seed, 5);
+    (0..partitions).flat_map(|partition| corpus.records(partition, 0, count)).collect()
 }
 
 const VERSIONS: &[&str] = &[

@@ -92,7 +92,16 @@ impl Worker {
 
     /// Runs it to its end; kills it after `deadline`, which is an error.
     pub fn run(options: WorkerOptions, deadline: Duration) -> Result<Finished> {
-        let mut worker = Self::start(options)?;
+        Self::run_program(&program()?, options, deadline)
+    }
+
+    /// Runs another build or program in the same way.
+    pub(crate) fn run_program(
+        program: &Path,
+        options: WorkerOptions,
+        deadline: Duration,
+    ) -> Result<Finished> {
+        let mut worker = Self::start_program(program, options)?;
         let code = worker.wait_exit(deadline)?;
         Ok(Finished { code, stdout: worker.stdout(), stderr: worker.stderr() })
     }

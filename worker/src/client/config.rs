@@ -7,7 +7,7 @@ use rdkafka::config::ClientConfig;
 use secrecy::ExposeSecret;
 
 /// Settings of the pump's consumer.
-pub(crate) fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
+pub fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
     let mut config = common(spec, name);
     group(&mut config, spec);
     config
@@ -26,7 +26,7 @@ pub(crate) fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
 }
 
 /// Settings of the pump's producer.
-pub(crate) fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> ClientConfig {
+pub fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> ClientConfig {
     let mut config = common(spec, name);
     config
         .set("transactional.id", transactional_id)
@@ -46,12 +46,12 @@ pub(crate) fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) 
 }
 
 /// Settings of a producer without transactions, for made-up logins and replays.
-pub(crate) fn plain_producer(spec: &PipelineSpec, name: &str) -> ClientConfig {
+pub fn plain_producer(spec: &PipelineSpec, name: &str) -> ClientConfig {
     overridden(common(spec, name), spec)
 }
 
 /// Settings of the client that asks for offsets and watermarks, and never joins the group.
-pub(crate) fn control(spec: &PipelineSpec, name: &str) -> ClientConfig {
+pub fn control(spec: &PipelineSpec, name: &str) -> ClientConfig {
     let mut config = common(spec, &format!("{name}-control"));
     group(&mut config, spec);
     config
@@ -125,7 +125,7 @@ fn overridden(mut config: ClientConfig, spec: &PipelineSpec) -> ClientConfig {
 const CONSUMER_QUEUE_KBYTES: u32 = 16_384;
 
 /// How long a transaction may stay open before the broker ends it.
-pub(crate) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(8);
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The three time-outs fall in this order: a hung commit dies before its member is replaced.
 const SESSION_TIMEOUT_MS: &str = "10000";

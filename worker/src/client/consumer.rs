@@ -15,7 +15,7 @@ use super::message::Batch;
 use super::producer::milliseconds;
 
 /// Answers rebalances. Its methods run inside [`Consumer::poll`] and [`Consumer::close`], on the calling thread.
-pub(crate) trait RebalanceHandler {
+pub trait RebalanceHandler {
     /// These partitions are ours now. Nothing is fetched until [`Consumer::assign`] is called for them.
     fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]);
 
@@ -25,7 +25,7 @@ pub(crate) trait RebalanceHandler {
 }
 
 /// A member of a consumer group that reads one topic. It belongs to one thread.
-pub(crate) struct Consumer {
+pub struct Consumer {
     client: NonNull<sys::rd_kafka_t>,
     queue: NonNull<sys::rd_kafka_queue_t>,
     topic: CString,
@@ -35,7 +35,7 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     /// Makes a consumer that will read `topic`; it joins the group with [`Self::subscribe`].
-    pub(crate) fn new(config: &ClientConfig, topic: &str) -> Result<Self, Error> {
+    pub fn new(config: &ClientConfig, topic: &str) -> Result<Self, Error> {
         let callbacks = Box::<Callbacks>::default();
         let client = create(
             config,
@@ -57,12 +57,12 @@ impl Consumer {
     }
 
     /// The topic's name.
-    pub(crate) fn topic(&self) -> &CStr {
+    pub fn topic(&self) -> &CStr {
         &self.topic
     }
 
     /// Joins the group.
-    pub(crate) fn subscribe(&self) -> Result<(), Error> {
+    pub fn subscribe(&self) -> Result<(), Error> {
         let list = List::of_partitions(&self.topic, &[PARTITION_UNASSIGNED]);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) };
@@ -71,7 +71,7 @@ impl Consumer {
 
     /// Fills `batch` with up to its capacity of records; waits until it is full or `timeout` is over. Rebalances are
     /// served meanwhile by `handler`; records of partitions that it gave up may still be in the batch.
-    pub(crate) fn poll(&self, batch: &mut Batch, timeout: Duration, handler: &mut dyn RebalanceHandler) {
+    pub fn poll(&self, batch: &mut Batch, timeout: Duration, handler: &mut dyn RebalanceHandler) {
         batch.clear();
         let capacity = batch.messages.capacity();
         self.with_handler(handler, || {
@@ -90,7 +90,7 @@ impl Consumer {
     }
 
     /// Starts to fetch these partitions from these offsets, beside those fetched already.
-    pub(crate) fn assign(&self, positions: &[Position]) -> Result<(), Error> {
+    pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
         let list = List::of_positions(&self.topic, positions);
         // SAFETY: client and list are alive through the call.
         let error = unsafe { sys::rd_kafka_incremental_assign(self.client.as_ptr(), list.as_ptr()) };
@@ -98,7 +98,7 @@ impl Consumer {
     }
 
     /// Moves assigned partitions to these offsets; records fetched before are not handed out any more.
-    pub(crate) fn seek(&self, positions: &[Position], timeout: Duration) -> Result<(), Error> {
+    pub fn seek(&self, positions: &[Position], timeout: Duration) -> Result<(), Error> {
         if positions.is_empty() {
             return Ok(());
         }
@@ -113,13 +113,13 @@ impl Consumer {
 
     /// Starts to fetch a partition anew that librdkafka gave up, since its offset was not in the log: it takes no seek
     /// any more.
-    pub(crate) fn reassign(&self, position: Position) -> Result<(), Error> {
+    pub fn reassign(&self, position: Position) -> Result<(), Error> {
         self.unassign(&[position.partition])?;
         self.assign(&[position])
     }
 
     /// Stops fetching these partitions; what was fetched is thrown away.
-    pub(crate) fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
+    pub fn pause(&self, partitions: &[i32]) -> Result<(), Error> {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_pause_partitions(self.client.as_ptr(), list.as_ptr()) };
@@ -128,7 +128,7 @@ impl Consumer {
     }
 
     /// Fetches paused partitions again.
-    pub(crate) fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
+    pub fn resume(&self, partitions: &[i32]) -> Result<(), Error> {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_resume_partitions(self.client.as_ptr(), list.as_ptr()) };
@@ -138,7 +138,7 @@ impl Consumer {
 
     /// Where the consumer stands: past the last record handed out and past transaction markers behind it. Not to be
     /// trusted after a batch that held errors, which librdkafka counts as records (librdkafka #5213).
-    pub(crate) fn positions(&self, partitions: &[i32]) -> Vec<Position> {
+    pub fn positions(&self, partitions: &[i32]) -> Vec<Position> {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
         unsafe { sys::rd_kafka_position(self.client.as_ptr(), list.as_ptr()) };
@@ -151,7 +151,7 @@ impl Consumer {
 
     /// Where this member stands in its group now; none before it joined and after it was thrown out. The broker takes
     /// offsets of a transaction without a generation from anyone, so there is no such value to pass on.
-    pub(crate) fn generation(&self) -> Option<Generation> {
+    pub fn generation(&self) -> Option<Generation> {
         // SAFETY: the client is alive.
         let metadata = unsafe { sys::rd_kafka_consumer_group_metadata(self.client.as_ptr()) };
         let generation = Generation { metadata: NonNull::new(metadata)? };
@@ -166,18 +166,18 @@ impl Consumer {
     }
 
     /// Whether the group threw this member out and its partitions may be another's.
-    pub(crate) fn is_assignment_lost(&self) -> bool {
+    pub fn is_assignment_lost(&self) -> bool {
         // SAFETY: the client is alive.
         unsafe { sys::rd_kafka_assignment_lost(self.client.as_ptr()) != 0 }
     }
 
     /// The error that made the client useless, if any.
-    pub(crate) fn take_fatal(&self) -> Option<String> {
+    pub fn take_fatal(&self) -> Option<String> {
         self.callbacks.fatal.take()
     }
 
     /// Gives all partitions up and leaves the group.
-    pub(crate) fn close(&self, handler: &mut dyn RebalanceHandler) {
+    pub fn close(&self, handler: &mut dyn RebalanceHandler) {
         self.closed.set(true);
         self.with_handler(handler, || {
             // SAFETY: the client is alive; closing serves the last rebalance on this thread.
@@ -218,7 +218,7 @@ impl Drop for Consumer {
 }
 
 /// Where a member stood in its group at a moment: what a transaction's offsets are fenced by.
-pub(crate) struct Generation {
+pub struct Generation {
     metadata: NonNull<sys::rd_kafka_consumer_group_metadata_t>,
 }
 

@@ -7,7 +7,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 /// What must follow an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The same call may be made again.
     Retriable,
     /// The transaction must be aborted; the producer lives on.
@@ -25,26 +25,26 @@ pub(crate) enum Kind {
 /// An error that librdkafka reported.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}: {message} ({code:?})")]
-pub(crate) struct Error {
+pub struct Error {
     /// What was tried.
-    pub(crate) operation: &'static str,
+    pub operation: &'static str,
     /// librdkafka's or the broker's code.
-    pub(crate) code: RDKafkaErrorCode,
+    pub code: RDKafkaErrorCode,
     /// librdkafka's own words.
-    pub(crate) message: String,
+    pub message: String,
     /// What must follow.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
 }
 
 impl Error {
     /// An error known by its code alone.
-    pub(crate) fn of_code(operation: &'static str, code: RDKafkaRespErr) -> Self {
+    pub fn of_code(operation: &'static str, code: RDKafkaRespErr) -> Self {
         let code = RDKafkaErrorCode::from(code);
         Self { operation, code, message: code.to_string(), kind: kind_of(code).unwrap_or(Kind::Other) }
     }
 
     /// An error of Rollcall's own making, in the words of librdkafka's code.
-    pub(crate) fn local(operation: &'static str, code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
+    pub fn local(operation: &'static str, code: RDKafkaErrorCode, message: impl Into<String>) -> Self {
         Self { operation, code, message: message.into(), kind: kind_of(code).unwrap_or(Kind::Other) }
     }
 
@@ -75,7 +75,7 @@ impl Error {
     }
 
     /// Whether the request may have been carried out although no answer came.
-    pub(crate) fn is_in_doubt(&self) -> bool {
+    pub fn is_in_doubt(&self) -> bool {
         use RDKafkaErrorCode as Code;
         matches!(
             self.code,

@@ -7,22 +7,22 @@ use rdkafka::bindings as sys;
 
 /// A partition and an offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub struct Position {
     /// The partition.
-    pub(crate) partition: i32,
+    pub partition: i32,
     /// The next offset to read.
-    pub(crate) offset: i64,
+    pub offset: i64,
 }
 
 /// An offset that is committed, with what is remembered beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Commit {
+pub struct Commit {
     /// The partition.
-    pub(crate) partition: i32,
+    pub partition: i32,
     /// The next offset to read.
-    pub(crate) offset: i64,
+    pub offset: i64,
     /// At most 4,096 bytes, a broker's default limit.
-    pub(crate) metadata: String,
+    pub metadata: String,
 }
 
 /// A list of partitions of one topic, owned.

@@ -7,28 +7,28 @@ use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaErrorCode;
 
 /// The records of one batch call. They live until the batch is cleared, dropped or filled again.
-pub(crate) struct Batch {
+pub struct Batch {
     pub(super) messages: Vec<*mut sys::rd_kafka_message_t>,
 }
 
 impl Batch {
     /// An empty batch that takes up to `capacity` records.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
+    pub fn with_capacity(capacity: usize) -> Self {
         Self { messages: Vec::with_capacity(capacity) }
     }
 
-    /// How many records and errors it holds.
-    pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+    /// Whether it holds neither records nor errors.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// The records and errors, in the order in which they came.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         self.messages.iter().map(|&message| Message { message, batch: PhantomData })
     }
 
     /// Gives the records back to librdkafka.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         for message in self.messages.drain(..) {
             // SAFETY: each message came from the batch call and is destroyed once.
             unsafe { sys::rd_kafka_message_destroy(message) }
@@ -44,20 +44,20 @@ impl Drop for Batch {
 
 /// One consumed record, or an error that stands in its place.
 #[derive(Clone, Copy)]
-pub(crate) struct Message<'a> {
+pub struct Message<'a> {
     message: *mut sys::rd_kafka_message_t,
     batch: PhantomData<&'a Batch>,
 }
 
 impl<'a> Message<'a> {
     /// The error, when this is no record.
-    pub(crate) fn error(self) -> Option<RDKafkaErrorCode> {
+    pub fn error(self) -> Option<RDKafkaErrorCode> {
         let code = self.raw().err;
         (code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| RDKafkaErrorCode::from(code))
     }
 
     /// librdkafka's words for the error.
-    pub(crate) fn error_text(self) -> String {
+    pub fn error_text(self) -> String {
         let raw = self.raw();
         // SAFETY: of an error the payload holds librdkafka's text.
         unsafe { bytes(raw.payload, raw.len) }
@@ -65,31 +65,31 @@ impl<'a> Message<'a> {
     }
 
     /// The source partition.
-    pub(crate) fn partition(self) -> i32 {
+    pub fn partition(self) -> i32 {
         self.raw().partition
     }
 
     /// The source offset.
-    pub(crate) fn offset(self) -> i64 {
+    pub fn offset(self) -> i64 {
         self.raw().offset
     }
 
     /// The value; none for a tombstone.
-    pub(crate) fn value(self) -> Option<&'a [u8]> {
+    pub fn value(self) -> Option<&'a [u8]> {
         let raw = self.raw();
         // SAFETY: librdkafka keeps the bytes as long as the message, which lives as long as the batch.
         unsafe { bytes(raw.payload, raw.len) }
     }
 
     /// The key.
-    pub(crate) fn key(self) -> Option<&'a [u8]> {
+    pub fn key(self) -> Option<&'a [u8]> {
         let raw = self.raw();
         // SAFETY: as for the value.
         unsafe { bytes(raw.key, raw.key_len) }
     }
 
     /// The record's timestamp in milliseconds since 1970; -1 when it has none.
-    pub(crate) fn timestamp_ms(self) -> i64 {
+    pub fn timestamp_ms(self) -> i64 {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive.
         let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.message, &raw mut kind) };

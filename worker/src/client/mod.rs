@@ -16,10 +16,10 @@ mod message;
 mod producer;
 mod topic_id;
 
-pub(crate) use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
-pub(crate) use self::consumer::{Consumer, Generation, RebalanceHandler};
-pub(crate) use self::error::{Error, Kind};
-pub(crate) use self::list::{Commit, Position};
-pub(crate) use self::message::{Batch, Message};
-pub(crate) use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};
-pub(crate) use self::topic_id::topic_id;
+pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
+pub use self::consumer::{Consumer, Generation, RebalanceHandler};
+pub use self::error::{Error, Kind};
+pub use self::list::{Commit, Position};
+pub use self::message::{Batch, Message};
+pub use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};
+pub use self::topic_id::topic_id;

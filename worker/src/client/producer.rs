@@ -16,7 +16,7 @@ use super::list::{Commit, List, c_string};
 use super::message::Message;
 
 /// A transactional producer. It belongs to one thread.
-pub(crate) struct Producer {
+pub struct Producer {
     client: NonNull<sys::rd_kafka_t>,
     callbacks: Box<Callbacks>,
     topics: RefCell<Vec<(CString, Rc<Handle>)>>,
@@ -24,38 +24,38 @@ pub(crate) struct Producer {
 
 /// A record that a broker did not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// What [`Outgoing::origin`] said.
-    pub(crate) origin: usize,
+    pub origin: usize,
     /// Why.
-    pub(crate) code: RDKafkaErrorCode,
+    pub code: RDKafkaErrorCode,
 }
 
 /// A topic that is produced to, by handle: no look-up for each record.
 #[derive(Clone)]
-pub(crate) struct Topic(Rc<Handle>);
+pub struct Topic(Rc<Handle>);
 
 /// One record to be produced.
-pub(crate) struct Outgoing<'a> {
+pub struct Outgoing<'a> {
     /// Where to.
-    pub(crate) topic: &'a Topic,
+    pub topic: &'a Topic,
     /// Which of its partitions.
-    pub(crate) partition: i32,
+    pub partition: i32,
     /// The key.
-    pub(crate) key: Option<&'a [u8]>,
+    pub key: Option<&'a [u8]>,
     /// The value.
-    pub(crate) value: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
     /// Milliseconds since 1970. librdkafka writes the time now for 0.
-    pub(crate) timestamp_ms: i64,
+    pub timestamp_ms: i64,
     /// The record's headers.
-    pub(crate) headers: Headers,
+    pub headers: Headers,
     /// Comes back in [`Refusal::origin`].
-    pub(crate) origin: usize,
+    pub origin: usize,
 }
 
 impl Producer {
     /// Makes a producer; nothing is sent yet.
-    pub(crate) fn new(config: &ClientConfig) -> Result<Self, Error> {
+    pub fn new(config: &ClientConfig) -> Result<Self, Error> {
         let callbacks = Box::<Callbacks>::default();
         let client = super::consumer::create(
             config,
@@ -71,7 +71,7 @@ impl Producer {
     }
 
     /// A handle of a topic.
-    pub(crate) fn topic(&self, name: &str) -> Topic {
+    pub fn topic(&self, name: &str) -> Topic {
         let name = c_string(name);
         if let Some((_, handle)) = self.topics.borrow().iter().find(|(known, _)| *known == name) {
             return Topic(Rc::clone(handle));
@@ -86,21 +86,27 @@ impl Producer {
 
     /// Takes the transactional id: fences its former holder and ends what that left open. May be called again after
     /// a time-out; it goes on in the background.
-    pub(crate) fn init_transactions(&self, timeout: Duration) -> Result<(), Error> {
+    pub fn init_transactions(&self, timeout: Duration) -> Result<(), Error> {
         // SAFETY: the client is alive.
         let error = unsafe { sys::rd_kafka_init_transactions(self.client.as_ptr(), milliseconds(timeout)) };
         Error::check("failed to take the transactional id", error)
     }
 
     /// Begins a transaction.
-    pub(crate) fn begin(&self) -> Result<(), Error> {
+    pub fn begin(&self) -> Result<(), Error> {
         // SAFETY: the client is alive.
         let error = unsafe { sys::rd_kafka_begin_transaction(self.client.as_ptr()) };
         Error::check("failed to begin a transaction", error)
     }
 
+    /// Why the open transaction can only be aborted; none while it is well.
+    pub fn transaction_error(&self) -> Option<Error> {
+        // Beginning one while one is open does nothing but to answer with the error that the open one has met.
+        self.begin().err().filter(|error| error.code != RDKafkaErrorCode::State)
+    }
+
     /// Queues a record. It waits while the queue is full.
-    pub(crate) fn produce(&self, outgoing: Outgoing<'_>) -> Result<(), Error> {
+    pub fn produce(&self, outgoing: Outgoing<'_>) -> Result<(), Error> {
         let Outgoing { topic, partition, key, value, timestamp_ms, headers, origin } = outgoing;
         let headers = headers.into_raw();
         let arguments = [
@@ -133,7 +139,7 @@ impl Producer {
     }
 
     /// Adds consumed offsets to the transaction.
-    pub(crate) fn send_offsets(
+    pub fn send_offsets(
         &self,
         topic: &CStr,
         commits: &[Commit],
@@ -154,39 +160,39 @@ impl Producer {
     }
 
     /// Sends what is queued and waits for the brokers' answers, then commits.
-    pub(crate) fn commit(&self, timeout: Duration) -> Result<(), Error> {
+    pub fn commit(&self, timeout: Duration) -> Result<(), Error> {
         // SAFETY: the client is alive.
         let error = unsafe { sys::rd_kafka_commit_transaction(self.client.as_ptr(), milliseconds(timeout)) };
         Error::check("failed to commit the transaction", error)
     }
 
     /// Throws away what is queued and aborts.
-    pub(crate) fn abort(&self, timeout: Duration) -> Result<(), Error> {
+    pub fn abort(&self, timeout: Duration) -> Result<(), Error> {
         // SAFETY: the client is alive.
         let error = unsafe { sys::rd_kafka_abort_transaction(self.client.as_ptr(), milliseconds(timeout)) };
         Error::check("failed to abort the transaction", error)
     }
 
     /// Waits until all that was produced is answered; false after `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+    pub fn flush(&self, timeout: Duration) -> bool {
         // SAFETY: the client is alive.
         let code = unsafe { sys::rd_kafka_flush(self.client.as_ptr(), milliseconds(timeout)) };
         code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
     /// Serves callbacks.
-    pub(crate) fn poll(&self, timeout: Duration) {
+    pub fn poll(&self, timeout: Duration) {
         // SAFETY: the client is alive.
         unsafe { sys::rd_kafka_poll(self.client.as_ptr(), milliseconds(timeout)) };
     }
 
     /// Records that a broker did not take, since the last call.
-    pub(crate) fn take_refusals(&self) -> Vec<Refusal> {
+    pub fn take_refusals(&self) -> Vec<Refusal> {
         self.callbacks.refusals.take()
     }
 
     /// Whether a connection failed or a request timed out since the last call.
-    pub(crate) fn take_trouble(&self) -> bool {
+    pub fn take_trouble(&self) -> bool {
         self.callbacks.trouble.take()
     }
 }
@@ -201,21 +207,23 @@ impl Drop for Producer {
 }
 
 /// Headers of a record to be produced.
-pub(crate) struct Headers(NonNull<sys::rd_kafka_headers_t>);
+pub struct Headers(NonNull<sys::rd_kafka_headers_t>);
 
-impl Headers {
+impl Default for Headers {
     /// No headers, with room for some.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         // SAFETY: a plain constructor.
         let headers = unsafe { sys::rd_kafka_headers_new(HEADERS_CAPACITY) };
         Self(NonNull::new(headers).expect("librdkafka's constructor returns headers"))
     }
+}
 
+impl Headers {
     /// The headers that a record came with.
-    pub(crate) fn of(message: Message<'_>) -> Self {
+    pub fn of(message: Message<'_>) -> Self {
         let source = message.headers();
         if source.is_null() {
-            return Self::new();
+            return Self::default();
         }
         // SAFETY: the message keeps its headers alive through the call.
         let copy = unsafe { sys::rd_kafka_headers_copy(source) };
@@ -223,7 +231,7 @@ impl Headers {
     }
 
     /// Appends a header.
-    pub(crate) fn add(&mut self, name: &CStr, value: &[u8]) {
+    pub fn add(&mut self, name: &CStr, value: &[u8]) {
         let name_length = isize::try_from(name.count_bytes()).expect("a header's name is short");
         let value_length = isize::try_from(value.len()).expect("a slice is no longer than isize::MAX");
         // SAFETY: the headers are ours; name and value are copied by the call.

@@ -13,7 +13,7 @@ use super::producer::milliseconds;
 
 /// The id that the cluster gave a topic, in Kafka's base64; none where the broker gives none (Kafka before 2.8, the
 /// mock cluster).
-pub(crate) fn topic_id<C: ClientContext>(
+pub fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,

@@ -45,7 +45,7 @@ impl Logins {
     pub(crate) fn next(&mut self, now_ms: i64) -> Made {
         let hot = self.skewed > 0.0 && self.random.random_bool(self.skewed);
         let user = if hot { 0 } else { self.random.random_range(0..self.users) };
-        let key = format!("user-{user:08}");
+        let key = id(user);
         if self.malformed > 0.0 && self.random.random_bool(self.malformed) {
             return Made { value: self.broken(&key, now_ms), key };
         }
@@ -61,7 +61,7 @@ impl Logins {
     /// A user keeps his device, version and locale, mostly.
     fn login(&mut self, key: &str, user: u64, timestamp_s: i64) -> String {
         let mut own = StdRng::seed_from_u64(user);
-        let android = own.random_bool(0.55);
+        let android = own.random_bool(0.5);
         let version = *pick(&mut own, &VERSIONS);
         let locale = *pick(&mut own, &LOCALES);
         let device = own.next_u64();
@@ -94,6 +94,20 @@ impl Logins {
             .into_bytes(),
         }
     }
+}
+
+/// A user's id, in the form of a UUID.
+fn id(user: u64) -> String {
+    let mut own = StdRng::seed_from_u64(!user);
+    let (high, low) = (own.next_u64(), own.next_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        low >> 52,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 fn pick<'a, T>(random: &mut StdRng, from: &'a [T]) -> &'a T {
@@ -199,8 +213,21 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, made: &Made) -> Result<
     }
 }
 
-const VERSIONS: [&str; 10] =
-    ["2.3.0", "2.9", "3.0", "3.0.0", "3.0.1", "3.1.0-beta", "3.1.0", "3.2", "3.10.4", "4.0"];
+/// Half of them above 3.0, so that the default filter lets one login in four through.
+const VERSIONS: [&str; 12] = [
+    "2.3.0",
+    "2.3.1",
+    "2.9",
+    "2.10.7",
+    "3.0",
+    "3.0.0",
+    "3.0.1",
+    "3.1.0-beta",
+    "3.1.0",
+    "3.2",
+    "3.10.4",
+    "4.0",
+];
 const LOCALES: [&str; 8] = ["US", "us", "DE", "IN", "BR", "fr", "JP", "RU"];
 const BURST: u64 = 1000;
 const TICK: Duration = Duration::from_millis(5);

@@ -30,7 +30,7 @@ enum Step {
 impl Core {
     /// Counts and delivers a batch.
     pub(super) fn process(&mut self, consumer: &Consumer, batch: &Batch) {
-        if batch.len() > 0 && self.producer.is_ready() {
+        if !batch.is_empty() && self.producer.is_ready() {
             // Once a batch, now: a zombie that wakes up with a full batch must not commit it under a later generation.
             self.recapture_generation(consumer);
         }
@@ -92,9 +92,8 @@ impl Core {
         if offset >= run.stop_at {
             return Step::Paused(Pause::Held);
         }
-        if !run.checks.is_empty()
-            && let Err(halt) = run.recognise(message)
-        {
+        let is_looked_at = !run.checks.is_empty();
+        if is_looked_at && let Err(halt) = run.recognise(message) {
             return Step::Halted(halt);
         }
         if !run.timeline.upcoming.is_empty() {
@@ -105,7 +104,8 @@ impl Core {
         if delivers && !self.progress.may_take() {
             return Step::Paused(Pause::Held);
         }
-        if !(counts && delivers) {
+        // The record that the sinks remember is read again only to be recognised.
+        if !(counts && delivers || is_looked_at && !counts && !delivers) {
             self.gated += 1;
         }
         let delivered = if counts || delivers {
@@ -269,6 +269,7 @@ impl Core {
     }
 
     fn produce_failed(&mut self, consumer: &Consumer, error: &Error) {
+        let mut cause = None;
         // A record that was refused before makes the client refuse all that follow.
         if let Some((producer, _)) = self.producer.ready() {
             producer.flush(REFUSALS_LIMIT);
@@ -276,14 +277,18 @@ impl Core {
             if !refusals.is_empty() {
                 return self.refused(consumer, &refusals);
             }
+            if self.transaction_since.is_some() {
+                cause = producer.transaction_error();
+            }
         }
+        let error = cause.as_ref().unwrap_or(error);
         match error.kind {
             Kind::ProducerFenced | Kind::Fatal => {
                 tracing::warn!(%error, "the producer is of no more use");
                 self.abort(consumer, "the producer failed");
             }
             _ => {
-                self.note_away("the output or dead-letter topic", error);
+                self.note_away(&self.destinations(), error);
                 self.abort(consumer, "a record could not be produced");
             }
         }
@@ -300,7 +305,7 @@ impl Core {
                 self.reload(consumer, &[partition]);
             }
             RDKafkaErrorCode::PollExceeded => tracing::warn!(%error, "the pump was too slow"),
-            _ => self.note_away("the source topic", &error),
+            _ => self.note_away(&self.source(), &error),
         }
     }
 }

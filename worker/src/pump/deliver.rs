@@ -151,7 +151,7 @@ impl Delivery {
             return Ok(());
         };
         write_source(&mut self.source, run, message);
-        let mut headers = if form.bare { Headers::new() } else { Headers::of(message) };
+        let mut headers = if form.bare { Headers::default() } else { Headers::of(message) };
         self.describe(&mut headers, message, cause);
         let mut timestamp_ms = message.timestamp_ms();
         if form.time_now {

@@ -168,7 +168,7 @@ impl Core {
                 self.abort(consumer, "the group moved on");
             }
             Kind::Abort if !error.is_in_doubt() => {
-                self.note_away("a topic or the group", error);
+                self.note_away(&self.destinations(), error);
                 self.abort(consumer, "the commit was refused");
             }
             _ => {
@@ -304,11 +304,22 @@ impl Core {
             }
         }
         if let Some(code) = away {
-            let topics = format!("`{}` or `{}`", self.settings.output.name, self.settings.dead_letters.name);
             let error = Error::local("failed to produce", code, code.to_string());
-            self.note_away(&topics, &error);
+            self.note_away(&self.destinations(), &error);
         }
         self.abort(consumer, "a topic refused records");
+    }
+
+    /// What a transaction writes to, for people.
+    pub(super) fn destinations(&self) -> String {
+        let (settings, group) = (&self.settings, &self.settings.spec.kafka.group);
+        format!("`{}`, `{}` or the group `{group}`", settings.output.name, settings.dead_letters.name)
+    }
+
+    /// What the consumer reads from, for people.
+    pub(super) fn source(&self) -> String {
+        let spec = &self.settings.spec;
+        format!("the source topic `{}` or the group `{}`", spec.source.topic, spec.kafka.group)
     }
 
     /// Says that a service is away: at once, then every 30 seconds.

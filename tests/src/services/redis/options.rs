@@ -127,5 +127,7 @@ bind 127.0.0.1
 daemonize no
 save \"\"
 appendonly yes
+# Written before each reply, so that a killed server keeps what it said; `everysec` may put a write off while it syncs.
+appendfsync no
 auto-aof-rewrite-percentage 0
 repl-diskless-sync-delay 0";

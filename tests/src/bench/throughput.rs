@@ -1,0 +1,189 @@
+//! Owns the first table: CPU per record of each contender over the same records.
+//! It never compares figures of different rounds.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::checksum::{self, Checksum};
+use super::{Plan, cpu};
+use crate::kafka::{self, Isolation, Kafka};
+use crate::redis::{self, Redis};
+use crate::worker::{Worker, WorkerOptions};
+
+/// Who runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    Forward,
+    Parse,
+    Full,
+}
+
+impl Contender {
+    const ALL: [Self; 3] = [Self::Forward, Self::Parse, Self::Full];
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Forward => "librdkafka alone, forwards as many",
+            Self::Parse => "the same with serde_json, chrono and the filter, no counts",
+            Self::Full => "Rollcall, exactly once in Kafka and Redis",
+        }
+    }
+}
+
+/// One run of one contender.
+struct Run {
+    cpu: Duration,
+    checksum: Checksum,
+}
+
+/// Runs all contenders in each round, in turn.
+pub(super) fn run(plan: &Plan) -> Result<String> {
+    let bench = Bench::start(plan)?;
+    let mut rounds: Vec<Vec<Run>> = Vec::new();
+    for round in 0..plan.rounds {
+        let mut runs: Vec<(Contender, Run)> = Vec::new();
+        for place in 0..Contender::ALL.len() {
+            let contender =
+                *Contender::ALL.iter().cycle().nth(round + place).context("there are contenders")?;
+            let run = bench.measure(contender, round)?;
+            eprintln!(
+                "lab: round {}: {}: {:.2} s of CPU; {}",
+                round + 1,
+                contender.title(),
+                run.cpu.as_secs_f64(),
+                run.checksum
+            );
+            runs.push((contender, run));
+        }
+        runs.sort_by_key(|(contender, _)| *contender as usize);
+        rounds.push(runs.into_iter().map(|(_, run)| run).collect());
+    }
+    check_outputs(&rounds)?;
+    Ok(table(plan.records, bench.bytes_per_record, &rounds))
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    kafka: Kafka,
+    redis: Redis,
+    source: String,
+    bytes_per_record: f64,
+}
+
+impl<'a> Bench<'a> {
+    fn start(plan: &'a Plan) -> Result<Self> {
+        eprintln!("lab: producing {} logins …", plan.records);
+        let kafka = Kafka::start(kafka::Options::new().heap("1g"))?;
+        let redis = Redis::start(redis::Options::new())?;
+        let source = generate(&kafka, plan, "bench-source", plan.records)?;
+        let sample = generate(&kafka, plan, "bench-sample", SAMPLE)?;
+        let sample = kafka.client().read(&sample, Isolation::Committed)?;
+        let bytes: usize = sample.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a mean is an estimate")]
+        let bytes_per_record = bytes as f64 / sample.len().max(1) as f64;
+        Ok(Self { plan, kafka, redis, source, bytes_per_record })
+    }
+
+    fn measure(&self, contender: Contender, round: usize) -> Result<Run> {
+        let id = format!("bench-{round}-{}", contender as usize);
+        let output = self.kafka.create_topic(&format!("{id}-output"), PARTITIONS, &[])?;
+        let dead_letters = self.kafka.create_topic(&format!("{id}-dead"), PARTITIONS, &[])?;
+        let config = format!(
+            "pipeline: {id}\nkafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\nsource: {{topic: {}}}\n\
+             output: {{topic: {output}}}\ndeadLetter: {{topic: {dead_letters}}}\n",
+            self.kafka.brokers(),
+            self.redis.url(),
+            self.source,
+        );
+        let count = self.plan.records.to_string();
+        let before = cpu::of_ended_children()?;
+        let finished = match contender {
+            Contender::Full => {
+                let options = WorkerOptions::new(&config).args(&["--name", "bench", "--until-end"]);
+                Worker::run_program(&self.plan.rollcall, options, PATIENCE)?
+            }
+            Contender::Forward | Contender::Parse => {
+                let work = if contender == Contender::Parse { "parse" } else { PASSING_SHARE };
+                let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
+                Worker::run_program(&self.plan.lab, options.config(&config), PATIENCE)?
+            }
+        };
+        let cpu = cpu::of_ended_children()?.saturating_sub(before);
+        ensure!(finished.code == 0, "{} failed:\n{}", contender.title(), finished.stderr);
+        let checksum = checksum::of_topic(&self.kafka.client(), &output)?;
+        self.kafka.delete_topic(&output)?;
+        Ok(Run { cpu, checksum })
+    }
+}
+
+/// Fills a new topic with made-up logins.
+fn generate(kafka: &Kafka, plan: &Plan, topic: &str, count: u64) -> Result<String> {
+    let topic = kafka.create_topic(topic, PARTITIONS, &[])?;
+    let config = format!("kafka: {{brokers: [\"{}\"]}}\nsource: {{topic: {topic}}}\n", kafka.brokers());
+    let count = count.to_string();
+    let options = WorkerOptions::command(&["generate", "--rate", "0", "--count", &count]).config(&config);
+    let finished = Worker::run_program(&plan.rollcall, options, PATIENCE)?;
+    ensure!(finished.code == 0, "the generator failed:\n{}", finished.stderr);
+    Ok(topic)
+}
+
+/// The parsing loop and Rollcall must have written the same, and the first loop about as many.
+fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
+    for round in rounds {
+        let [forward, parse, full] = round.as_slice() else { continue };
+        ensure!(
+            parse.checksum == full.checksum,
+            "the outputs differ: {} and {}",
+            parse.checksum,
+            full.checksum
+        );
+        let (bare, full) = (forward.checksum.records, full.checksum.records);
+        ensure!(bare.abs_diff(full) * 50 <= full, "the bare loop forwarded {bare} records, Rollcall {full}");
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures are rounded")]
+fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
+    let mut text = format!(
+        "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
+         | | CPU per login | logins per CPU-second | against the first | against the second |\n|---|---|---|---|---|\n",
+        rounds.len()
+    );
+    for contender in Contender::ALL {
+        let place = contender as usize;
+        let seconds =
+            |round: &Vec<Run>, place: usize| round.get(place).map_or(0.0, |run| run.cpu.as_secs_f64());
+        let per_login = median(rounds.iter().map(|round| seconds(round, place) / records as f64));
+        let ratio = |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
+        writeln!(
+            text,
+            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} |",
+            contender.title(),
+            per_login * 1e9,
+            1.0 / per_login,
+            ratio(0),
+            ratio(1)
+        )
+        .expect("a string takes all");
+    }
+    text
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+const PARTITIONS: i32 = 16;
+
+/// What the default filter lets through of generated logins.
+const PASSING_SHARE: &str = "0.25";
+
+/// Records whose size is looked at.
+const SAMPLE: u64 = 1000;
+
+const PATIENCE: Duration = Duration::from_mins(5);

@@ -1,0 +1,36 @@
+//! Owns `cargo lab bench`: builds what is shipped, then compares it with plain loops.
+//! It never measures the programs that the tests run: they are linked faster and run slower.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use lab::bench::{self, Plan};
+use lab::components;
+
+use super::cargo;
+
+/// Measures and prints the table.
+pub(crate) fn run(records: u64, rounds: usize) -> Result<ExitCode> {
+    components::install_all()?;
+    eprintln!("lab: building what is shipped (cargo build --profile dist) …");
+    let built = cargo()
+        .args(["build", "--profile", "dist", "--workspace", "--features", "rollcall-tests/lab", "--bins"])
+        .status()
+        .context("failed to run cargo")?;
+    if !built.success() {
+        bail!("the build failed: see above");
+    }
+    let folder = dist_folder()?;
+    let plan = Plan { records, rounds, rollcall: folder.join("rollcall"), lab: folder.join("lab") };
+    println!("{}", bench::run(&plan)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `target/dist`, beside the `target/release` that this program is in.
+fn dist_folder() -> Result<PathBuf> {
+    let lab = env::current_exe().context("failed to find the lab's own program")?;
+    let target = lab.ancestors().nth(2).context("the lab's program is in no target folder")?;
+    Ok(target.join("dist"))
+}

@@ -1,0 +1,6 @@
+//! The part of the worker that others may build on: its Kafka client.
+//!
+//! The lab's benchmark drives the same client without Rollcall's work, to tell what that work costs. Everything else of the
+//! worker is in the `rollcall` command.
+
+pub mod client;
