@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::checksum::{self, Checksum};
-use super::{Plan, cpu};
-use crate::kafka::{self, Isolation, Kafka};
+use super::{Plan, cpu, parse};
+use crate::kafka::{self, Isolation, Kafka, StoredRecord};
 use crate::redis::{self, Redis};
 use crate::worker::{Worker, WorkerOptions};
 
@@ -70,6 +70,8 @@ struct Bench<'a> {
     redis: Redis,
     source: String,
     bytes_per_record: f64,
+    /// How many of the logins pass the filter.
+    passing: f64,
 }
 
 impl<'a> Bench<'a> {
@@ -81,9 +83,14 @@ impl<'a> Bench<'a> {
         let sample = generate(&kafka, plan, "bench-sample", SAMPLE)?;
         let sample = kafka.client().read(&sample, Isolation::Committed)?;
         let bytes: usize = sample.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a mean is an estimate")]
-        let bytes_per_record = bytes as f64 / sample.len().max(1) as f64;
-        Ok(Self { plan, kafka, redis, source, bytes_per_record })
+        let mut buffer = Vec::new();
+        let mut passes =
+            |record: &StoredRecord| parse::transform(record.value.as_deref()?, &mut buffer).then_some(());
+        let passing = sample.iter().filter_map(|record| passes(record)).count();
+        #[expect(clippy::cast_precision_loss, reason = "means are estimates")]
+        let per_record = |sum: usize| sum as f64 / sample.len().max(1) as f64;
+        let (bytes_per_record, passing) = (per_record(bytes), per_record(passing));
+        Ok(Self { plan, kafka, redis, source, bytes_per_record, passing })
     }
 
     fn measure(&self, contender: Contender, round: usize) -> Result<Run> {
@@ -105,7 +112,8 @@ impl<'a> Bench<'a> {
                 Worker::run_program(&self.plan.rollcall, options, PATIENCE)?
             }
             Contender::Forward | Contender::Parse => {
-                let work = if contender == Contender::Parse { "parse" } else { PASSING_SHARE };
+                let share = self.passing.to_string();
+                let work = if contender == Contender::Parse { "parse" } else { share.as_str() };
                 let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
                 Worker::run_program(&self.plan.lab, options.config(&config), PATIENCE)?
             }
@@ -180,10 +188,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 const PARTITIONS: i32 = 16;
 
-/// What the default filter lets through of generated logins.
-const PASSING_SHARE: &str = "0.25";
-
-/// Records whose size is looked at.
-const SAMPLE: u64 = 1000;
+/// Logins whose size is looked at, and whether they pass the filter.
+const SAMPLE: u64 = 50_000;
 
 const PATIENCE: Duration = Duration::from_mins(5);

@@ -38,7 +38,6 @@ impl Core {
         while let Some(&message) = messages.peek() {
             if let Some(code) = message.error() {
                 messages.next();
-                self.batch_had_errors = true;
                 self.consumer_error(consumer, message, code);
                 continue;
             }
@@ -297,6 +296,9 @@ impl Core {
     /// Errors that stand in a batch in place of records.
     fn consumer_error(&mut self, consumer: &Consumer, message: Message<'_>, code: RDKafkaErrorCode) {
         let partition = message.partition();
+        if let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) {
+            run.position_is_doubtful = true;
+        }
         let error = Error::local("failed to read the source topic", code, message.error_text());
         match code {
             // The offset is no longer (or not yet) in the log: the start is decided anew.

@@ -95,6 +95,7 @@ impl Run {
             pending_gaps: Vec::new(),
             commit_due: plan.commit_at_once || plan.look_into_output || plan.gap.is_some(),
             stale_batch: 0,
+            position_is_doubtful: false,
             pause: None,
             redis: RedisSide {
                 token,

@@ -128,18 +128,30 @@ impl Core {
 
     /// Moves past transaction markers behind the last record, so that at rest positions equal the log's end.
     pub(super) fn skip_markers(&mut self, consumer: &Consumer) {
-        let had_errors = std::mem::take(&mut self.batch_had_errors);
         let every = if self.settings.bounds.until_end { Duration::ZERO } else { MARKERS_EVERY };
-        if had_errors || self.last_positions_at.elapsed() < every {
+        if self.last_positions_at.elapsed() < every {
             return;
         }
         self.last_positions_at = Instant::now();
-        let partitions: Vec<i32> =
-            self.leases.runs().filter(|run| run.pause.is_none()).map(|run| run.partition).collect();
+        let (mut partitions, mut doubtful) = (Vec::new(), Vec::new());
+        for run in self.leases.runs().filter(|run| run.pause.is_none()) {
+            if run.position_is_doubtful {
+                doubtful.push(Position { partition: run.partition, offset: run.read_next });
+            } else {
+                partitions.push(run.partition);
+            }
+        }
         for position in consumer.positions(&partitions) {
             if let Some(run) = self.leases.get_mut(position.partition).and_then(|lease| lease.run_mut()) {
                 run.skip_to(position.offset);
             }
+        }
+        if let Err(error) = consumer.seek(&doubtful, super::SEEK_LIMIT) {
+            tracing::debug!(%error, "failed to seek after errors: tried again");
+            return;
+        }
+        for (id, run) in self.leases.runs_mut() {
+            run.position_is_doubtful &= doubtful.iter().all(|sought| sought.partition != id.partition);
         }
     }
 

@@ -86,7 +86,6 @@ pub(crate) fn run(settings: Settings) -> Result<Outcome, Failure> {
     Ok(Outcome { records: core.progress.committed, is_flushed: core.drained_clean })
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is one fact, and none depends on another")]
 /// Everything of the pump but the consumer, which calls back into it while it polls.
 struct Core {
     settings: Settings,
@@ -112,7 +111,6 @@ struct Core {
     last_housekeeping_at: Instant,
     last_positions_at: Instant,
     report_due: bool,
-    batch_had_errors: bool,
     /// Counts batch calls.
     batch_number: u64,
     busy: Duration,
@@ -175,7 +173,6 @@ impl Core {
             last_housekeeping_at: now,
             last_positions_at: now,
             report_due: false,
-            batch_had_errors: false,
             batch_number: 0,
             busy: Duration::ZERO,
             unpassed: 0,

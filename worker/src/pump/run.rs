@@ -62,6 +62,9 @@ pub(crate) struct Run {
     pub(crate) commit_due: bool,
     /// The batch that held records from before a seek: what is left of it is read again.
     pub(crate) stale_batch: u64,
+    /// librdkafka counts an error as a record when it says where it stands (librdkafka #5213): until the next seek its
+    /// position may lie behind a record that nobody has seen.
+    pub(crate) position_is_doubtful: bool,
     /// Nothing is read for now, and why.
     pub(crate) pause: Option<Pause>,
     /// What Redis holds.
