@@ -66,7 +66,7 @@ fn read<'a>(plan: &Plan, scanned: &mut Scanned, value: &'a [u8]) -> Result<&'a s
     if value.len() > plan.record_bytes_max {
         return Err(Reason::TooLarge);
     }
-    let document = std::str::from_utf8(value).map_err(|_| Reason::NotUtf8)?;
+    let document = simdutf8::basic::from_utf8(value).map_err(|_| Reason::NotUtf8)?;
     scanned.read(plan, document)?;
     Ok(document)
 }

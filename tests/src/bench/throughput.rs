@@ -84,9 +84,9 @@ impl<'a> Bench<'a> {
         let sample = kafka.client().read(&sample, Isolation::Committed)?;
         let bytes: usize = sample.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum();
         let mut buffer = Vec::new();
-        let mut passes =
+        let passes =
             |record: &StoredRecord| parse::transform(record.value.as_deref()?, &mut buffer).then_some(());
-        let passing = sample.iter().filter_map(|record| passes(record)).count();
+        let passing = sample.iter().filter_map(passes).count();
         #[expect(clippy::cast_precision_loss, reason = "means are estimates")]
         let per_record = |sum: usize| sum as f64 / sample.len().max(1) as f64;
         let (bytes_per_record, passing) = (per_record(bytes), per_record(passing));
