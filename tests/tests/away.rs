@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::kafka::{self, Kafka};
 use lab::oracle::corpus::recent_records;
 use lab::pipeline::Pipeline;
@@ -78,6 +78,29 @@ fn a_redis_that_was_emptied_or_rolled_back_while_nothing_flows_is_right_again() 
     worker.terminate()?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn what_was_damaged_in_redis_is_counted_again() -> Result<()> {
+    let redis = Redis::start(redis::Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
+    pipeline.feed(&recent_records(8, 1, 400))?;
+    pipeline.run_until_end("w", &[])?;
+    let keys: Vec<String> =
+        redis.command(&["KEYS", &format!("rollcall:{{{}/0}}:*", pipeline.settings.pipeline)])?;
+    assert!(keys.len() > 2, "a head and some parts: {keys:?}");
+    let head = keys.iter().find(|key| key.ends_with(":head")).context("a head")?;
+    let fields: Vec<String> = redis.command(&["HKEYS", head])?;
+    let mut damages = vec![vec!["HSET", head, "token", "1-0|0|unknown"]];
+    damages.extend(keys.iter().map(|key| vec!["DEL", key]));
+    damages
+        .extend(fields.iter().filter(|field| *field != "token").map(|field| vec!["HSET", head, field, "x"]));
+    for damage in damages {
+        redis.command::<i64>(&damage)?;
+        pipeline.run_until_end("w", &[]).with_context(|| format!("after {damage:?}"))?;
+        assert_eq!(pipeline.differences()?, Vec::<String>::new(), "after {damage:?}");
+    }
     Ok(())
 }
 

@@ -39,7 +39,8 @@ fn killed_and_stopped_workers_lose_nothing_and_double_nothing() -> Result<()> {
         feeder.join().expect("the feeder does not panic")?;
         let documents = watcher.join().expect("the watcher does not panic")?;
         let (mut workers, mut logs) = rounds?;
-        pipeline.wait_until_published()?;
+        let published = pipeline.wait_until_published();
+        published.with_context(|| workers.iter().map(Worker::stderr).collect::<String>())?;
         for worker in &mut workers {
             worker.terminate()?;
         }

@@ -10,10 +10,10 @@ use insights::store::Store;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::backend::Away;
+use crate::backend::{Away, read_history};
 use crate::control::{Control, TopicSettings};
 use crate::exit::Failure;
-use crate::protocol::progress::{FirstStart, History, incarnation};
+use crate::protocol::progress::{FirstStart, incarnation};
 use crate::pump::Destination;
 use crate::revision;
 
@@ -218,10 +218,9 @@ async fn check_history(spec: &PipelineSpec, store: &Store, partitions: i32) -> R
     };
     let mut adopted = None;
     for head in heads.iter().flatten() {
-        let Some(bytes) = head.fields.get(crate::pump::run::HISTORY) else {
+        let Some(history) = read_history(head) else {
             continue;
         };
-        let history: History = serde_json::from_slice(bytes).map_err(Failure::runtime)?;
         revision::check(spec, &history).map_err(Failure::configuration)?;
         let newest = history.revisions.last().map_or(0, |entry| entry.revision);
         if newest > spec.revision {

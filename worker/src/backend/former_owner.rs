@@ -14,7 +14,7 @@ pub(super) async fn fence_former_owner(context: &Arc<Context>, partition: i32) {
     let Ok(heads) = context.store.heads(&[partition]).await else {
         return;
     };
-    let Some(head) = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()) else {
+    let Some(head) = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()?) else {
         return;
     };
     let Some((_, name)) = head.owner.split_once('/') else {

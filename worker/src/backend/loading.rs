@@ -37,8 +37,11 @@ pub(super) async fn load_partition(
 ) -> Result<Run, Error> {
     let heads = context.store.heads(&[partition]).await.map_err(|error| Error::Again(error.into()))?;
     let stored = heads.into_iter().next().flatten();
-    let head = stored.as_ref().map(read_head).transpose().map_err(Error::Unusable)?;
-    let history = stored.as_ref().map(read_history).transpose().map_err(Error::Unusable)?;
+    let head = stored.as_ref().map(read_head).transpose().map_err(Error::Unusable)?.flatten();
+    let history = stored.as_ref().and_then(read_history);
+    if stored.is_some() && (head.is_none() || history.is_none()) {
+        tracing::warn!(partition, "what Redis holds of a partition is damaged: what is missing is made anew");
+    }
     let mut loading = Loading { context, partition, committed, log, stored, head, history };
     let mut plan = loading.plan().await?;
     let of_another = loading.head.as_ref().is_some_and(|head| head.incarnation != plan.incarnation);
