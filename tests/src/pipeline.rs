@@ -113,6 +113,14 @@ impl<'a> Pipeline<'a> {
         Ok(records.into_iter().map(source_record).collect())
     }
 
+    /// Puts other records into a topic, in place of all that it holds.
+    pub fn rewrite(&self, topic: &str, records: &[SourceRecord]) -> Result<()> {
+        self.kafka.delete_topic(topic)?;
+        self.kafka.create_topic(topic, self.partitions, &[])?;
+        let records: Vec<Record> = records.iter().map(record).collect();
+        self.kafka.client().produce(topic, &records).map(drop)
+    }
+
     /// The published document.
     pub fn document(&self) -> Result<Option<Value>> {
         let text: Option<String> = self.redis.command(&["GET", &self.key("insights")])?;

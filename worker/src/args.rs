@@ -52,6 +52,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  rollcall insights\n  rollcall insights --output json | jq .most_popular"
     )]
     Insights(InsightsArguments),
+    /// Proves from the topics and Redis that every record was counted once in each sink, or says what differs.
+    #[command(after_help = "Example:\n  rollcall audit --config rollcall.yaml")]
+    Audit(AuditArguments),
     /// After a halt: shows what diverged, and starts a new incarnation when told to.
     #[command(after_help = "Example:\n  rollcall repair --config rollcall.yaml\n  \
         rollcall repair --config rollcall.yaml --new-incarnation")]
@@ -165,6 +168,12 @@ pub(crate) struct InsightsArguments {
     /// How they are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
 }
 
 #[derive(Debug, Args)]

@@ -177,6 +177,15 @@ impl Store {
         }
     }
 
+    /// What a public key holds, by what follows `rollcall:{<id>}:`; none when it is absent or of another type.
+    pub async fn public_value(&self, name: &str) -> Result<Option<PublicValue>, Error> {
+        match self {
+            Self::Memory(store) => Ok(store.public_keys().remove(name)),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.public_value(name).await,
+        }
+    }
+
     /// The published document, if there is one.
     pub async fn published(&self) -> Result<Option<String>, Error> {
         match self {

@@ -9,7 +9,7 @@ use crate::pump::run::{HISTORY, PROGRESS};
 /// The progress of a stored head; none when it is damaged, which is as if it were missing.
 ///
 /// Errors: another version wrote it.
-pub(super) fn read_head(stored: &StoredHead) -> Result<Option<Head>, anyhow::Error> {
+pub(crate) fn read_head(stored: &StoredHead) -> Result<Option<Head>, anyhow::Error> {
     let bytes = stored.fields.get(PROGRESS).map_or(&[][..], Vec::as_slice);
     let schema = serde_json::from_slice(bytes).ok().map(|Schema { schema }| schema);
     match schema {

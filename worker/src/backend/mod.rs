@@ -28,8 +28,8 @@ use crate::output;
 use crate::protocol::progress::FirstStart;
 use crate::pump::{Event, LOG_AWAY_EVERY, Request};
 
-pub(crate) use self::head::read_history;
-pub(crate) use self::publish::{Publisher, read_document};
+pub(crate) use self::head::{read_head, read_history};
+pub(crate) use self::publish::{Publisher, gap, read_document};
 
 /// What the asynchronous side works with.
 pub(crate) struct Context {

@@ -330,7 +330,8 @@ fn damaged(partition: i32, error: &insights::state::Error) -> bool {
     true
 }
 
-fn gap(gap: &Gap) -> Option<document::Gap> {
+/// A stored gap, as a document shows it.
+pub(crate) fn gap(gap: &Gap) -> Option<document::Gap> {
     let reason = GapReason::ALL.into_iter().find(|reason| reason.code() == gap.reason)?;
     Some(document::Gap { from: gap.from, to: gap.to, reason })
 }

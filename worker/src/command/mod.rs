@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod insights;

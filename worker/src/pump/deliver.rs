@@ -232,5 +232,6 @@ const FIELD: &CStr = c"rollcall-field";
 const VALUE_OMITTED: &CStr = c"rollcall-value-omitted";
 const TIMESTAMP: &CStr = c"rollcall-timestamp";
 const OMITTED: &CStr = c"rollcall-omitted";
-const OUTPUT_REFUSED: &str = "output_refused";
+/// The reason of a dead letter that is a login which the output topic refused.
+pub(crate) const OUTPUT_REFUSED: &str = "output_refused";
 const EXCEPTION: &[u8] = b"dev.rollcall.InvalidRecord";

@@ -18,7 +18,9 @@ use ::redis::{Cmd, FromRedisValue, RedisResult, Value};
 pub use self::address::{Address, Kind};
 use self::connection::{Connector, Link, Live};
 use self::keys::Keys;
-use super::{Error, Flush, FlushOutcome, Loaded, Publication, PublishOutcome, StoredHead, Token};
+use super::{
+    Error, Flush, FlushOutcome, Loaded, PublicValue, Publication, PublishOutcome, StoredHead, Token,
+};
 use crate::state::Wanted;
 
 /// A pipeline's place in a Redis. Clones share the connection.
@@ -95,6 +97,20 @@ impl Store {
         set.arg(proposal).arg("NX");
         let _set_or_kept: Value = self.ask("SET", &key, set).await?;
         self.ask("GET", &key, command("GET", &key)).await
+    }
+
+    pub(super) async fn public_value(&self, name: &str) -> Result<Option<PublicValue>, Error> {
+        let key = self.keys.public(name);
+        let kind: String = self.ask("TYPE", &key, command("TYPE", &key)).await?;
+        match kind.as_str() {
+            "zset" => {
+                let mut range = command("ZRANGE", &key);
+                range.arg(0).arg(-1).arg("WITHSCORES");
+                Ok(Some(PublicValue::SortedSet(self.ask("ZRANGE", &key, range).await?)))
+            }
+            "hash" => Ok(Some(PublicValue::Hash(self.ask("HGETALL", &key, command("HGETALL", &key)).await?))),
+            _ => Ok(None),
+        }
     }
 
     pub(super) async fn published(&self) -> Result<Option<String>, Error> {

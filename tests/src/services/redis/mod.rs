@@ -80,6 +80,16 @@ impl Redis {
         command(&format!("redis://{}127.0.0.1:{}", self.login(), self.port), words)
     }
 
+    /// Puts back what `DUMP` gave of a key.
+    pub fn restore_key(&self, key: &str, dump: &[u8]) -> Result<()> {
+        let client = redis::Client::open(format!("redis://{}127.0.0.1:{}", self.login(), self.port))?;
+        let mut connection =
+            client.get_connection_with_timeout(COMMAND_DEADLINE).context("failed to connect to Redis")?;
+        let mut restore = redis::cmd("RESTORE");
+        restore.arg(key).arg(0).arg(dump).arg("REPLACE");
+        restore.query(&mut connection).with_context(|| format!("Redis refused to restore {key}"))
+    }
+
     /// Runs one command over TLS, trusting only the authority whose certificate is in the file `trusted`.
     pub fn tls_command<T: FromRedisValue>(&self, trusted: &Path, words: &[&str]) -> Result<T> {
         let root = fs::read(trusted).with_context(|| format!("failed to read {}", trusted.display()))?;

@@ -1,0 +1,100 @@
+//! Reading one partition of a topic to its end, record by record, in bounded memory.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use insights::spec::PipelineSpec;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::client;
+
+/// A committed record, with everything that is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) offset: i64,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    /// Milliseconds since 1970; -1 when it has none.
+    pub(super) timestamp_ms: i64,
+    /// The broker wrote its own time in place of the producer's.
+    pub(super) has_broker_time: bool,
+    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Reads what is committed of one partition, from its start or from an offset.
+pub(super) struct Reader {
+    consumer: BaseConsumer,
+    topic: String,
+    partition: i32,
+    /// The first offset that the log still holds.
+    pub(super) start: i64,
+    is_at_end: bool,
+}
+
+impl Reader {
+    /// Opens a partition at `from`, or where its log begins when that is later.
+    pub(super) fn open(spec: &PipelineSpec, topic: &str, partition: i32, from: i64) -> Result<Self> {
+        let mut config = client::control(spec, "rollcall-audit");
+        config.set("isolation.level", "read_committed").set("fetch.queue.backoff.ms", "10");
+        config.set("queued.max.messages.kbytes", "4096");
+        let consumer: BaseConsumer = config.create().context("failed to make a reader")?;
+        let (start, _) = consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .with_context(|| format!("failed to ask where {topic}/{partition} begins"))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(from.max(start)))
+            .context("failed to name a partition")?;
+        consumer.assign(&list).with_context(|| format!("failed to read {topic}/{partition}"))?;
+        Ok(Self { consumer, topic: topic.to_owned(), partition, start, is_at_end: false })
+    }
+
+    /// The next record; none at the end that the log has by then.
+    pub(super) fn next(&mut self) -> Result<Option<Record>> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_at_end {
+            match self.consumer.poll(Duration::from_millis(500)) {
+                Some(Ok(message)) => return Ok(Some(record(&message))),
+                Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
+                Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
+                Some(Err(error)) => {
+                    return Err(error)
+                        .with_context(|| format!("failed to read {}/{}", self.topic, self.partition));
+                }
+                None => {}
+            }
+            if Instant::now() >= deadline {
+                bail!("nothing came of {}/{} for {} s", self.topic, self.partition, PATIENCE.as_secs());
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Errors that librdkafka reports and then mends by itself.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut)
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
+            (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+        };
+        headers.iter().map(owned).collect()
+    });
+    Record {
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+        has_broker_time: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
+        headers,
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
