@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// Proves from the topics and Redis that every record was counted once in each sink, or says what differs.
     #[command(after_help = "Example:\n  rollcall audit --config rollcall.yaml")]
     Audit(AuditArguments),
+    /// Looks into the dead letters, and sends them back to the source topic.
+    Dlq(DlqArguments),
     /// After a halt: shows what diverged, and starts a new incarnation when told to.
     #[command(after_help = "Example:\n  rollcall repair --config rollcall.yaml\n  \
         rollcall repair --config rollcall.yaml --new-incarnation")]
@@ -174,6 +176,50 @@ pub(crate) struct InsightsArguments {
 pub(crate) struct AuditArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DlqArguments {
+    #[command(subcommand)]
+    pub(crate) command: DlqCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// Prints where each dead letter is, where its record was, and why; never a piece of the record.
+    #[command(after_help = "Example:\n  rollcall dlq list --config rollcall.yaml --reason bad_timestamp")]
+    List(ListArguments),
+    /// Sends dead letters back to the source topic, each once, without the headers that Rollcall added.
+    #[command(after_help = "Example:\n  rollcall dlq replay --config rollcall.yaml --dry-run\n  \
+        rollcall dlq replay --config rollcall.yaml --reason bad_timestamp")]
+    Replay(ReplayArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Only dead letters of this reason.
+    #[arg(long, value_parser = crate::command::dlq::reason)]
+    pub(crate) reason: Option<String>,
+    /// How many are shown.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    /// How they are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Only dead letters of this reason.
+    #[arg(long, value_parser = crate::command::dlq::reason)]
+    pub(crate) reason: Option<String>,
+    /// Only say what would be replayed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

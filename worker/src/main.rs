@@ -51,6 +51,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Generate(arguments) => command::generate::run(&runtime, *arguments),
         Command::Insights(arguments) => command::insights::run(&runtime, &arguments),
         Command::Audit(arguments) => command::audit::run(&runtime, &arguments),
+        Command::Dlq(arguments) => command::dlq::run(&arguments),
         Command::Repair(arguments) => command::repair::run(&runtime, &arguments),
     };
     // A blocking question may still wait for a service that is away; nothing depends on its answer any more.

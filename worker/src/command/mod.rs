@@ -2,7 +2,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod demo;
+pub(crate) mod dlq;
 pub(crate) mod generate;
 pub(crate) mod insights;
+mod reader;
 pub(crate) mod repair;
 pub(crate) mod worker;

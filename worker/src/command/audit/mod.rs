@@ -7,7 +7,7 @@
 mod differences;
 mod insights;
 mod partition;
-mod reader;
+
 mod sink;
 
 use std::collections::BTreeMap;
@@ -24,8 +24,8 @@ use tokio::runtime::Runtime;
 use self::differences::Differences;
 use self::insights::{Public, Stored};
 use self::partition::{Counted, Subject};
-use self::reader::Reader;
 use self::sink::Sink;
+use super::reader::Reader;
 use super::worker::store;
 use crate::args::AuditArguments;
 use crate::backend::{gap, read_head, read_history};

@@ -8,8 +8,8 @@ use insights::record::{Key, Rejection, Scratch};
 use insights::state::PartitionState;
 
 use super::differences::Differences;
-use super::reader::{Reader, Record};
 use super::sink::{Delivered, Sink};
+use crate::command::reader::{Reader, Record};
 use crate::protocol::progress::{Gap, UNDELIVERABLE};
 use crate::pump::deliver::OUTPUT_REFUSED;
 use crate::revision::{Compiled, Timeline};

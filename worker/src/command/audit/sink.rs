@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use insights::spec::PipelineSpec;
 
-use super::reader::{Reader, Record};
+use crate::command::reader::{Reader, Record};
 use crate::pump::deliver::SOURCE;
 
 /// A delivered record and the source offset that it names.

@@ -14,31 +14,31 @@ use crate::client;
 
 /// A committed record, with everything that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) offset: i64,
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
+pub(crate) struct Record {
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     /// Milliseconds since 1970; -1 when it has none.
-    pub(super) timestamp_ms: i64,
+    pub(crate) timestamp_ms: i64,
     /// The broker wrote its own time in place of the producer's.
-    pub(super) has_broker_time: bool,
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) has_broker_time: bool,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// Reads what is committed of one partition, from its start or from an offset.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     consumer: BaseConsumer,
     topic: String,
     partition: i32,
     /// The first offset that the log still holds.
-    pub(super) start: i64,
+    pub(crate) start: i64,
     is_at_end: bool,
 }
 
 impl Reader {
     /// Opens a partition at `from`, or where its log begins when that is later.
-    pub(super) fn open(spec: &PipelineSpec, topic: &str, partition: i32, from: i64) -> Result<Self> {
-        let mut config = client::control(spec, "rollcall-audit");
+    pub(crate) fn open(spec: &PipelineSpec, topic: &str, partition: i32, from: i64) -> Result<Self> {
+        let mut config = client::control(spec, "rollcall-reader");
         config.set("isolation.level", "read_committed").set("fetch.queue.backoff.ms", "10");
         config.set("queued.max.messages.kbytes", "4096");
         let consumer: BaseConsumer = config.create().context("failed to make a reader")?;
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// The next record; none at the end that the log has by then.
-    pub(super) fn next(&mut self) -> Result<Option<Record>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record>> {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_at_end {
             match self.consumer.poll(Duration::from_millis(500)) {
