@@ -11,6 +11,7 @@ mod loading;
 mod output_tail;
 mod publish;
 mod report;
+mod unreadable;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
@@ -30,6 +31,7 @@ use crate::pump::{Event, LOG_AWAY_EVERY, Request};
 
 pub(crate) use self::head::{read_head, read_history};
 pub(crate) use self::publish::{Publisher, gap, read_document};
+pub(crate) use self::unreadable::is_unreadable;
 
 /// What the asynchronous side works with.
 pub(crate) struct Context {
@@ -106,6 +108,9 @@ async fn dispatch(
         }
         Request::Flush(id, flush) => {
             tasks.spawn(flush::flush(shared, id, flush));
+        }
+        Request::FindReadable(id, from) => {
+            tasks.spawn(unreadable::find_readable(shared, id, from));
         }
         Request::CheckTokens(tokens) => {
             tasks.spawn(flush::check_tokens(shared, tokens));

@@ -111,11 +111,14 @@ impl Consumer {
         first_error("failed to seek", &list)
     }
 
-    /// Starts to fetch a partition anew that librdkafka gave up, since its offset was not in the log: it takes no seek
-    /// any more.
-    pub fn reassign(&self, position: Position) -> Result<(), Error> {
-        self.unassign(&[position.partition])?;
-        self.assign(&[position])
+    /// Fetches an assigned partition from this offset on, paused or not. One that librdkafka gave up, since its offset was
+    /// not in the log, takes no seek any more: it is assigned anew, which leaves it paused.
+    pub fn restart(&self, position: Position, timeout: Duration) -> Result<(), Error> {
+        self.seek(&[position], timeout).or_else(|_| {
+            self.unassign(&[position.partition])?;
+            self.assign(&[position])
+        })?;
+        self.resume(&[position.partition])
     }
 
     /// Stops fetching these partitions; what was fetched is thrown away.

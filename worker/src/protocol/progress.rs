@@ -201,6 +201,9 @@ pub(crate) const HEAD_SCHEMA: u32 = 1;
 /// The reason of a gap that retention made.
 pub(crate) const RETENTION: &str = "retention";
 
+/// The reason of a gap that the client cannot read.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
 /// The reason of a gap that no topic took.
 pub(crate) const UNDELIVERABLE: &str = "undeliverable";
 

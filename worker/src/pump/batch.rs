@@ -4,13 +4,16 @@
 
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::time::Instant;
 
 use insights::record::Login;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
 use super::event::Request;
+use super::lease::LeaseId;
 use super::run::{Pause, Run};
+use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
 use crate::protocol::start::Halt;
 use crate::revision::Compiled;
@@ -293,6 +296,40 @@ impl Core {
         }
     }
 
+    /// A batch that the client cannot read: its end is looked for once that is no accident on the way.
+    fn unreadable(&mut self, consumer: &Consumer, partition: i32, error: &Error) {
+        let Some(lease) = self.leases.get_mut(partition) else { return };
+        let id = lease.id.clone();
+        let Some(from) = lease.run_mut().filter(|run| run.pause.is_none()).map(|run| run.read_next) else {
+            return;
+        };
+        if lease.failed_to_read(from, Instant::now()) {
+            tracing::warn!(partition, from, %error, "records cannot be read: their end is looked for");
+            self.pause(consumer, partition, Pause::Unreadable);
+            self.send(Request::FindReadable(id, from));
+        }
+    }
+
+    /// The end of what cannot be read is found.
+    pub(super) fn readable(&mut self, consumer: &Consumer, id: &LeaseId, from: i64, to: i64) {
+        let Some(run) = self.leases.run_of(id).filter(|run| run.pause == Some(Pause::Unreadable)) else {
+            return;
+        };
+        // After an abort in between, what comes before is read again first.
+        if run.read_next == from
+            && let Some(gap) = run.skip_unreadable(to)
+        {
+            let (partition, from, to) = (id.partition, gap.from, gap.to);
+            tracing::error!(
+                partition,
+                from,
+                to,
+                "records cannot be read and are passed over: a gap `unreadable`"
+            );
+        }
+        self.resume(consumer, id.partition);
+    }
+
     /// Errors that stand in a batch in place of records.
     fn consumer_error(&mut self, consumer: &Consumer, message: Message<'_>, code: RDKafkaErrorCode) {
         let partition = message.partition();
@@ -303,9 +340,15 @@ impl Core {
         match code {
             // The offset is no longer (or not yet) in the log: the start is decided anew.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                let run = self.leases.get_mut(partition).and_then(|lease| lease.run_mut());
+                if run.is_some_and(|run| run.pause == Some(Pause::Unreadable)) {
+                    // librdkafka takes what stands behind a damaged batch for its next offset.
+                    return;
+                }
                 tracing::warn!(partition, %error, "the log moved away: the partition is loaded again");
                 self.reload(consumer, &[partition]);
             }
+            code if is_unreadable(code) => self.unreadable(consumer, partition, &error),
             RDKafkaErrorCode::PollExceeded => tracing::warn!(%error, "the pump was too slow"),
             _ => self.note_away(&self.source(), &error),
         }

@@ -19,6 +19,8 @@ pub(crate) enum Request {
     LoadScopes(LeaseId, Token, Vec<Scope>),
     /// Store a partition's state.
     Flush(LeaseId, Box<Flush>),
+    /// Find the end of the batch at this offset, which the client cannot read.
+    FindReadable(LeaseId, i64),
     /// Tell when one of these tokens is not the stored one.
     CheckTokens(Vec<(LeaseId, Token)>),
     /// Report this worker.
@@ -35,6 +37,8 @@ pub(crate) enum Event {
     Halted(LeaseId, Halt),
     /// Parts of a partition's state.
     Scopes(LeaseId, BTreeMap<Scope, Parts>),
+    /// What cannot be read at the first offset ends at the second.
+    Readable(LeaseId, i64, i64),
     /// A flush is stored.
     Flushed(LeaseId, Token),
     /// Another token is stored than this worker believes.

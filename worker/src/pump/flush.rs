@@ -70,12 +70,7 @@ impl Core {
             return;
         }
         self.note_conflict(id, cause);
-        if self.transaction_since.is_some() {
-            // The open transaction delivers records of this partition: it is finished first.
-            self.pause(consumer, id.partition, Pause::Reload);
-        } else {
-            self.reload(consumer, &[id.partition]);
-        }
+        self.reload(consumer, &[id.partition]);
     }
 
     #[expect(clippy::unused_self, reason = "speaks for the pump")]
@@ -118,9 +113,7 @@ impl Core {
         };
         run.pause = None;
         let position = Position { partition, offset: run.read_next };
-        let resumed =
-            consumer.seek(&[position], super::SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
-        if let Err(error) = resumed {
+        if let Err(error) = consumer.restart(position, super::SEEK_LIMIT) {
             tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
             self.reload(consumer, &[partition]);
         }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::run::Run;
 
@@ -22,8 +23,18 @@ pub(crate) struct Lease {
     pub(crate) fetching: bool,
     /// Where a bounded run stops: the log's end when the partition was assigned.
     pub(crate) hold_at: Option<i64>,
+    /// Where reading failed last; kept over reloads, which such failures cause.
+    unread: Option<Unread>,
     /// Where it stands.
     pub(crate) phase: Phase,
+}
+
+/// A place at which the client failed to read.
+#[derive(Clone, Copy, Debug)]
+struct Unread {
+    at: i64,
+    since: Instant,
+    times: u32,
 }
 
 /// Where a lease stands.
@@ -59,7 +70,13 @@ impl Leases {
             self.slots.resize_with(index + 1, || None);
         }
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Some(Lease { id: id.clone(), fetching: false, hold_at: None, phase: Phase::Loading });
+            *slot = Some(Lease {
+                id: id.clone(),
+                fetching: false,
+                hold_at: None,
+                unread: None,
+                phase: Phase::Loading,
+            });
         }
         id
     }
@@ -139,6 +156,16 @@ impl Leases {
 }
 
 impl Lease {
+    /// Reading failed at this offset; whether it has failed there often enough to be no accident.
+    pub(crate) fn failed_to_read(&mut self, at: i64, now: Instant) -> bool {
+        let (since, times) = match self.unread {
+            Some(unread) if unread.at == at => (unread.since, unread.times + 1),
+            _ => (now, 1),
+        };
+        self.unread = Some(Unread { at, since, times });
+        times >= UNREADABLE_TIMES && now.duration_since(since) >= UNREADABLE_AFTER
+    }
+
     /// The run, once it is loaded.
     pub(crate) fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.phase {
@@ -151,3 +178,7 @@ impl Lease {
 fn index(partition: i32) -> usize {
     usize::try_from(partition).expect("Kafka's partitions are not negative")
 }
+
+/// A batch that fails so often over so long is no accident on the way.
+const UNREADABLE_TIMES: u32 = 3;
+const UNREADABLE_AFTER: Duration = Duration::from_secs(1);

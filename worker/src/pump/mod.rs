@@ -27,7 +27,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use self::bounds::Progress;
 use self::lease::{Leases, Phase};
-use self::run::Run;
+use self::run::{Pause, Run};
 use crate::client::{self, Batch, Consumer, Generation, Position, Producer};
 use crate::exit::Failure;
 use crate::watchdog::Watchdog;
@@ -239,6 +239,7 @@ impl Core {
             Event::Loaded(id, run) => self.begin(consumer, &id, run),
             Event::Halted(id, halt) => self.halted(&id, halt),
             Event::Scopes(id, scopes) => self.insert_scopes(consumer, &id, &scopes),
+            Event::Readable(id, from, to) => self.readable(consumer, &id, from, to),
             Event::Flushed(id, token) => self.flushed(consumer, &id, &token),
             Event::Conflict(id, cause) => self.conflict(consumer, &id, cause),
             Event::Fatal(failure) => self.failure = Some(failure),
@@ -261,8 +262,7 @@ impl Core {
             "partition loaded"
         );
         let started = if lease.fetching {
-            let sought = consumer.seek(&[position], SEEK_LIMIT).and_then(|()| consumer.resume(&[partition]));
-            sought.or_else(|_| consumer.reassign(position))
+            consumer.restart(position, SEEK_LIMIT)
         } else {
             consumer.assign(&[position])
         };
@@ -290,11 +290,17 @@ impl Core {
         }
     }
 
-    /// Starts these partitions again from what is stored.
+    /// Starts these partitions again from what is stored, once the open transaction is over: it delivers records of theirs,
+    /// and commits their offsets.
     fn reload(&mut self, consumer: &Consumer, partitions: &[i32]) {
         let mut ids = Vec::new();
         let mut fetching = Vec::new();
         for &partition in partitions {
+            let has_run = self.leases.get_mut(partition).is_some_and(|lease| lease.run_mut().is_some());
+            if has_run && self.transaction_since.is_some() {
+                self.pause(consumer, partition, Pause::Reload);
+                continue;
+            }
             let is_fetching = self.leases.get_mut(partition).is_some_and(|lease| lease.fetching);
             if let Some(id) = self.leases.reload(partition) {
                 ids.push(id);

@@ -13,7 +13,8 @@ use insights::store::Flush;
 use crate::client::{Commit, Message};
 use crate::protocol::delivery::Form;
 use crate::protocol::progress::{
-    Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, fingerprint,
+    Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, UNREADABLE,
+    add_gap, fingerprint,
 };
 use crate::protocol::start::Halt;
 use crate::revision::{Compiled, Timeline};
@@ -90,6 +91,8 @@ pub(crate) enum Pause {
     Halted,
     /// Redis is too far behind.
     Skew,
+    /// The end of a batch that the client cannot read is looked for.
+    Unreadable,
     /// It starts again from what is stored, once the open transaction is over.
     Reload,
 }
@@ -167,6 +170,25 @@ impl Run {
         self.read_next = position;
     }
 
+    /// Moves past what cannot be read, up to `to`: a gap in both sinks. Returns the gap unless both had passed it before.
+    pub(crate) fn skip_unreadable(&mut self, to: i64) -> Option<Gap> {
+        let to = to.min(self.stop_at);
+        let gap = Gap { from: self.read_next, to, reason: UNREADABLE.to_owned() };
+        self.read_next = self.read_next.max(to);
+        let is_known = self.out_next >= to && self.state_next >= to;
+        self.state_next = self.state_next.max(to);
+        if gap.from >= to || is_known {
+            return None;
+        }
+        if self.out_next < to {
+            self.out_next = to;
+            self.pending_gaps.push(gap.clone());
+        } else {
+            add_gap(&mut self.gaps, gap.clone());
+        }
+        Some(gap)
+    }
+
     /// Whether a commit would tell Kafka anything new.
     pub(crate) fn has_uncommitted(&self) -> bool {
         self.out_next > self.committed || self.commit_due
@@ -198,7 +220,7 @@ impl Run {
         self.committed_delivery = self.delivery;
         self.commit_due = false;
         for gap in std::mem::take(&mut self.pending_gaps) {
-            crate::protocol::progress::add_gap(&mut self.gaps, gap);
+            add_gap(&mut self.gaps, gap);
         }
         self.forms = self.forms.split_off(&self.committed);
         self.suspects = self.suspects.split_off(&self.committed);

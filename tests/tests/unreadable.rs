@@ -1,0 +1,81 @@
+//! Batches that no client can read: found, passed over up to their end, a gap in the insights; everything else goes on.
+#![cfg(feature = "lab")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lab::kafka::{self, Kafka};
+use lab::oracle::SourceRecord;
+use lab::pipeline::Pipeline;
+use lab::redis::{Options, Redis};
+use lab::wait_for;
+use serde_json::Value;
+
+#[test]
+fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
+    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let redis = Redis::start(Options::new())?;
+    let (settings, source) = {
+        let pipeline = Pipeline::new(&kafka, &redis, 2)?;
+        for first in [0, 100, 200] {
+            pipeline.feed(&logins(0, first, 100))?;
+            pipeline.feed(&logins(1, first, 100))?;
+        }
+        (pipeline.settings, pipeline.source)
+    };
+    kafka.damage(&source, 0, b"\"user_id\":\"damaged-150-")?;
+    let pipeline = Pipeline::adopt(&kafka, &redis, settings, 2);
+    let started_at = Instant::now();
+    let mut worker = pipeline.worker("w", &[])?;
+    let gap = wait_for("the gap", DEADLINE, || {
+        let document = pipeline.document()?.context("nothing is published")?;
+        gap_of(&document).context("no gap yet")
+    });
+    let gap = gap.with_context(|| worker.stderr())?;
+    assert!(started_at.elapsed() < Duration::from_secs(20), "{:?}", started_at.elapsed());
+    let (from, to) = gap;
+    assert!((100..=150).contains(&from) && (151..=200).contains(&to), "{from} to {to}");
+    pipeline.wait_until_published()?;
+    // A restart meets the place again, and more records come.
+    worker.terminate()?;
+    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    pipeline.feed(&logins(0, 300, 50))?;
+    pipeline.run_until_end("w", &[])?;
+    let document = pipeline.document()?.context("something is published")?;
+    assert_eq!(gap_of(&document), Some(gap));
+    let total = document.pointer("/logins/total").and_then(Value::as_i64);
+    assert_eq!(total, Some(650 - (to - from)));
+    let output = pipeline.read(&pipeline.output)?;
+    ensure!(i64::try_from(output.len())? == 650 - (to - from), "{} outputs", output.len());
+    Ok(())
+}
+
+/// The one gap of partition 0, which must be `unreadable`.
+fn gap_of(document: &Value) -> Option<(i64, i64)> {
+    let gap = document.pointer("/gaps/0")?;
+    assert_eq!(gap.get("reason"), Some(&Value::from("unreadable")));
+    assert_eq!(gap.get("partition"), Some(&Value::from(0)));
+    assert_eq!(document.pointer("/gaps/1"), None);
+    Some((gap.get("from")?.as_i64()?, gap.get("to")?.as_i64()?))
+}
+
+/// Logins that all pass the filter.
+fn logins(partition: i32, first: i64, count: i64) -> Vec<SourceRecord> {
+    let value = |number: i64| {
+        format!(
+            "{{\"user_id\":\"damaged-{number}-u\",\"app_version\":\"3.1\",\"device_type\":\"android\",\"locale\":\"DE\",\
+             \"timestamp\":1790000000}}"
+        )
+    };
+    let record = |offset: i64| SourceRecord {
+        partition,
+        offset,
+        timestamp_ms: 1_790_000_000_000,
+        key: None,
+        value: Some(value(offset).into_bytes()),
+        headers: Vec::new(),
+    };
+    (first..first + count).map(record).collect()
+}
+
+const DEADLINE: Duration = Duration::from_mins(1);
