@@ -29,6 +29,7 @@ fn what_is_right_is_proved_beside_a_live_worker_too() -> Result<()> {
     let rest = audit(&pipeline)?;
     assert_eq!(rest.code, 0, "{}{}", rest.stdout, rest.stderr);
     let proof = "every record below the published positions was counted once in each sink";
+    assert_eq!(rest.stderr, "", "nothing is said besides");
     assert!(rest.stdout.contains("4200 records") && rest.stdout.contains(proof), "{}", rest.stdout);
     Ok(())
 }

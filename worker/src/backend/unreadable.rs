@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Away, Context};
-use crate::client;
+use crate::client::{self, Quiet};
 use crate::pump::{Event, LeaseId};
 
 /// Whether this error is about what is in the log, and comes again however often it is read.
@@ -40,7 +40,8 @@ pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64)
 fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
     let mut config = client::control(&context.spec, &context.name);
     config.set("check.crcs", "true").set("fetch.error.backoff.ms", "20");
-    let consumer: BaseConsumer = config.create().context("failed to make a reader")?;
+    let consumer: BaseConsumer<Quiet> =
+        config.create_with_context(Quiet).context("failed to make a reader")?;
     let topic = &context.spec.source.topic;
     let (_, end) =
         consumer.fetch_watermarks(topic, partition, PATIENCE).context("failed to ask for the log's end")?;
@@ -70,7 +71,7 @@ fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
 
 /// Whether reading from `offset` brings a record, or the end of the log. No answer is none: a record that cannot be parsed
 /// stalls librdkafka without an error.
-fn probe(consumer: &BaseConsumer, topic: &str, partition: i32, offset: i64) -> Result<bool> {
+fn probe(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32, offset: i64) -> Result<bool> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(offset))
         .context("failed to name an offset")?;

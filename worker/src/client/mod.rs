@@ -14,6 +14,7 @@ mod error;
 mod list;
 mod message;
 mod producer;
+mod quiet;
 mod topic_id;
 
 pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
@@ -22,4 +23,5 @@ pub use self::error::{Error, Kind};
 pub use self::list::{Commit, Position};
 pub use self::message::{Batch, Message};
 pub use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};
+pub use self::quiet::Quiet;
 pub use self::topic_id::topic_id;

@@ -10,7 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::client;
+use crate::client::{self, Quiet};
 
 /// A committed record, with everything that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) struct Record {
 
 /// Reads what is committed of one partition, from its start or from an offset.
 pub(crate) struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     topic: String,
     partition: i32,
     /// The first offset that the log still holds.
@@ -41,7 +41,8 @@ impl Reader {
         let mut config = client::control(spec, "rollcall-reader");
         config.set("isolation.level", "read_committed").set("fetch.queue.backoff.ms", "10");
         config.set("queued.max.messages.kbytes", "4096");
-        let consumer: BaseConsumer = config.create().context("failed to make a reader")?;
+        let consumer: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet).context("failed to make a reader")?;
         let (start, _) = consumer
             .fetch_watermarks(topic, partition, PATIENCE)
             .with_context(|| format!("failed to ask where {topic}/{partition} begins"))?;

@@ -115,8 +115,9 @@ async fn look(spec: &PipelineSpec, store: &Store, control: &Arc<Control>) -> Res
 /// Compares the records that the sinks remember with those that the log holds.
 fn diverged(spec: &PipelineSpec, partition: i32, lasts: &[LastRecord]) -> Result<Option<Halt>, Failure> {
     for last in lasts {
-        let consumer: BaseConsumer =
-            client::control(spec, "rollcall-repair").create().context("failed to make a reader")?;
+        let consumer: BaseConsumer<client::Quiet> = client::control(spec, "rollcall-repair")
+            .create_with_context(client::Quiet)
+            .context("failed to make a reader")?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&spec.source.topic, partition, Offset::Offset(last.offset))
             .context("failed to name a record")?;

@@ -15,7 +15,7 @@ use super::letter::Letter;
 use super::partitions;
 use super::progress::Progress;
 use crate::args::ReplayArguments;
-use crate::client;
+use crate::client::{self, Quiet};
 use crate::command::reader::{Reader, Record};
 use crate::pump::deliver::OUTPUT_REFUSED;
 
@@ -62,7 +62,7 @@ struct Replay<'a> {
     spec: &'a PipelineSpec,
     arguments: &'a ReplayArguments,
     /// Asks for and names the group whose offsets are the progress.
-    member: BaseConsumer,
+    member: BaseConsumer<Quiet>,
     group: ConsumerGroupMetadata,
     /// None in a dry run.
     producer: Option<BaseProducer>,
@@ -73,7 +73,8 @@ impl<'a> Replay<'a> {
     fn new(spec: &'a PipelineSpec, arguments: &'a ReplayArguments) -> Result<Self> {
         let mut config = client::control(spec, NAME);
         config.set("group.id", format!("{}.dlq", spec.kafka.group)).set("isolation.level", "read_committed");
-        let member: BaseConsumer = config.create().context("failed to make a reader")?;
+        let member: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet).context("failed to make a reader")?;
         let group = member.group_metadata().context("the replay's group has no metadata")?;
         let producer = if arguments.dry_run { None } else { Some(producer(spec)?) };
         let source_partitions = partitions(spec, &spec.source.topic)?;
