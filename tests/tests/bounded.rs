@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::kafka::{Isolation, Kafka};
 use lab::oracle::SourceRecord;
+use lab::oracle::corpus::passing_logins;
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
 use lab::worker::{Worker, WorkerOptions};
@@ -49,6 +50,24 @@ fn three_workers_share_the_log_and_all_leave_at_its_end() -> Result<()> {
     }
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     assert_eq!(committed(&pipeline)?, 1000);
+    Ok(())
+}
+
+#[test]
+fn three_workers_count_exactly_their_own_number() -> Result<()> {
+    let redis = Redis::start(Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 3)?;
+    pipeline.feed(&logins(3, 400))?;
+    let bounds = ["--max-messages", "100", "--insights-every", "40", "--until-end", "--output", "json"];
+    let mut workers: Vec<Worker> =
+        (0..3).map(|number| pipeline.worker(&format!("w{number}"), &bounds)).collect::<Result<_>>()?;
+    for worker in &mut workers {
+        assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+        let last = last_document(&worker.stdout())?;
+        assert!(last.pointer("/records/read").and_then(Value::as_u64) >= Some(100), "{last}");
+    }
+    assert_eq!(committed(&pipeline)?, 300);
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -120,23 +139,9 @@ fn committed(pipeline: &Pipeline<'_>) -> Result<i64> {
     Ok(committed.values().map(|commit| commit.offset).sum())
 }
 
-/// Logins that all pass the filter.
+/// Logins that all pass the filter, so many for each partition.
 fn logins(partitions: i32, count: i64) -> Vec<SourceRecord> {
-    let value = |user: i64| {
-        format!(
-            "{{\"user_id\":\"u{user}\",\"app_version\":\"3.1\",\"device_type\":\"android\",\"locale\":\"DE\",\
-             \"timestamp\":1790000000}}"
-        )
-    };
-    let record = |partition: i32, offset: i64| SourceRecord {
-        partition,
-        offset,
-        timestamp_ms: 1_790_000_000_000,
-        key: None,
-        value: Some(value(offset).into_bytes()),
-        headers: Vec::new(),
-    };
-    (0..partitions).flat_map(|partition| (0..count).map(move |offset| record(partition, offset))).collect()
+    (0..partitions).flat_map(|partition| passing_logins(partition, 0, count)).collect()
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);

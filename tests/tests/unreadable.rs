@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::kafka::{self, Kafka};
-use lab::oracle::SourceRecord;
+use lab::oracle::corpus::passing_logins;
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
 use lab::wait_for;
@@ -18,12 +18,12 @@ fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
     let (settings, source) = {
         let pipeline = Pipeline::new(&kafka, &redis, 2)?;
         for first in [0, 100, 200] {
-            pipeline.feed(&logins(0, first, 100))?;
-            pipeline.feed(&logins(1, first, 100))?;
+            pipeline.feed(&passing_logins(0, first, 100))?;
+            pipeline.feed(&passing_logins(1, first, 100))?;
         }
         (pipeline.settings, pipeline.source)
     };
-    kafka.damage(&source, 0, b"\"user_id\":\"damaged-150-")?;
+    kafka.damage(&source, 0, b"\"user_id\":\"u150-")?;
     let pipeline = Pipeline::adopt(&kafka, &redis, settings, 2);
     let started_at = Instant::now();
     let mut worker = pipeline.worker("w", &[])?;
@@ -39,7 +39,7 @@ fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
     // A restart meets the place again, and more records come.
     worker.terminate()?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
-    pipeline.feed(&logins(0, 300, 50))?;
+    pipeline.feed(&passing_logins(0, 300, 50))?;
     pipeline.run_until_end("w", &[])?;
     let document = pipeline.document()?.context("something is published")?;
     assert_eq!(gap_of(&document), Some(gap));
@@ -57,25 +57,6 @@ fn gap_of(document: &Value) -> Option<(i64, i64)> {
     assert_eq!(gap.get("partition"), Some(&Value::from(0)));
     assert_eq!(document.pointer("/gaps/1"), None);
     Some((gap.get("from")?.as_i64()?, gap.get("to")?.as_i64()?))
-}
-
-/// Logins that all pass the filter.
-fn logins(partition: i32, first: i64, count: i64) -> Vec<SourceRecord> {
-    let value = |number: i64| {
-        format!(
-            "{{\"user_id\":\"damaged-{number}-u\",\"app_version\":\"3.1\",\"device_type\":\"android\",\"locale\":\"DE\",\
-             \"timestamp\":1790000000}}"
-        )
-    };
-    let record = |offset: i64| SourceRecord {
-        partition,
-        offset,
-        timestamp_ms: 1_790_000_000_000,
-        key: None,
-        value: Some(value(offset).into_bytes()),
-        headers: Vec::new(),
-    };
-    (first..first + count).map(record).collect()
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use insights::record::Reason;
+
+use crate::protocol::delivery::OUTPUT_REFUSED;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Live, exact insights from a Kafka topic of user logins.
@@ -200,7 +203,7 @@ pub(crate) struct ListArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
     /// Only dead letters of this reason.
-    #[arg(long, value_parser = crate::command::dlq::reason)]
+    #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<String>,
     /// How many are shown.
     #[arg(long, default_value_t = 100)]
@@ -215,7 +218,7 @@ pub(crate) struct ReplayArguments {
     #[command(flatten)]
     pub(crate) configuration: ConfigurationArguments,
     /// Only dead letters of this reason.
-    #[arg(long, value_parser = crate::command::dlq::reason)]
+    #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<String>,
     /// Only say what would be replayed.
     #[arg(long)]
@@ -237,6 +240,15 @@ fn worker_name(text: &str) -> Result<String, String> {
         return Err("use 1 to 100 of the characters A-Z a-z 0-9 . _ -".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A dead letter's reason.
+fn reason(text: &str) -> Result<String, String> {
+    let codes = || Reason::ALL.iter().map(|reason| reason.code()).chain([OUTPUT_REFUSED]);
+    if codes().any(|code| code == text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("the reasons are {}", codes().collect::<Vec<_>>().join(", ")))
 }
 
 /// Reads an integer with `ms`, `s`, `m` or `h`.

@@ -142,6 +142,27 @@ impl Corpus {
     }
 }
 
+/// Logins that all pass the default filter, for the offsets from `first` on; user ids are `u<offset>-`, of one day.
+pub fn passing_logins(partition: i32, first: i64, count: i64) -> Vec<SourceRecord> {
+    let record = |offset: i64| {
+        SourceRecord {
+        partition,
+        offset,
+        timestamp_ms: 1_790_000_000_000,
+        key: None,
+        value: Some(
+            format!(
+                "{{\"user_id\":\"u{offset}-\",\"app_version\":\"3.1\",\"device_type\":\"android\",\"locale\":\"DE\",\
+                 \"timestamp\":1790000000}}"
+            )
+            .into_bytes(),
+        ),
+        headers: Vec::new(),
+    }
+    };
+    (first..first + count).map(record).collect()
+}
+
 /// So many records of each partition as of now, one in twenty of them nasty.
 pub fn recent_records(seed: u64, partitions: i32, count: usize) -> Vec<SourceRecord> {
     let mut corpus = Corpus::recent(seed, 5);

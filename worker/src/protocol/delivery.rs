@@ -69,6 +69,9 @@ pub(crate) fn next(form: Form, output: bool, refused: Refused) -> Form {
     }
 }
 
+/// The reason of a dead letter that is a login which the output topic refused.
+pub(crate) const OUTPUT_REFUSED: &str = "output_refused";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use insights::record::{Key, Login, Rejection};
 
 use super::run::Run;
 use crate::client::{Error, Headers, Message, Outgoing, Producer, Topic};
-use crate::protocol::delivery::{DeadLetterForm, Form};
+use crate::protocol::delivery::{DeadLetterForm, Form, OUTPUT_REFUSED};
 use crate::protocol::progress::{Gap, UNDELIVERABLE};
 
 /// Where records go, and the buffers in which they are made.
@@ -232,6 +232,4 @@ const FIELD: &CStr = c"rollcall-field";
 const VALUE_OMITTED: &CStr = c"rollcall-value-omitted";
 const TIMESTAMP: &CStr = c"rollcall-timestamp";
 const OMITTED: &CStr = c"rollcall-omitted";
-/// The reason of a dead letter that is a login which the output topic refused.
-pub(crate) const OUTPUT_REFUSED: &str = "output_refused";
 const EXCEPTION: &[u8] = b"dev.rollcall.InvalidRecord";

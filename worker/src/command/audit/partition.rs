@@ -10,8 +10,8 @@ use insights::state::PartitionState;
 use super::differences::Differences;
 use super::sink::{Delivered, Sink};
 use crate::command::reader::{Reader, Record};
+use crate::protocol::delivery::OUTPUT_REFUSED;
 use crate::protocol::progress::{Gap, UNDELIVERABLE};
-use crate::pump::deliver::OUTPUT_REFUSED;
 use crate::revision::{Compiled, Timeline};
 
 /// What is known of a partition before its records are read.

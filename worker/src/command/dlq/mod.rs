@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use chrono::DateTime;
-use insights::record::Reason;
 use insights::spec::PipelineSpec;
 use serde_json::json;
 
@@ -18,7 +17,6 @@ use crate::args::{DlqArguments, DlqCommand, ListArguments, OutputFormat};
 use crate::configuration;
 use crate::control::Control;
 use crate::exit::Failure;
-use crate::pump::deliver::OUTPUT_REFUSED;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DlqArguments) -> Result<(), Failure> {
@@ -94,13 +92,4 @@ fn partitions(spec: &PipelineSpec, topic: &str) -> Result<i32> {
     let control = Control::new(spec, "rollcall-dlq").context("failed to make a Kafka client")?;
     let found = control.partitions(topic).with_context(|| format!("failed to ask Kafka for `{topic}`"))?;
     found.with_context(|| format!("the topic `{topic}` does not exist: check the configuration"))
-}
-
-/// A reason code, from the command line.
-pub(crate) fn reason(text: &str) -> Result<String, String> {
-    let codes = || Reason::ALL.iter().map(|reason| reason.code()).chain([OUTPUT_REFUSED]);
-    if codes().any(|code| code == text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("the reasons are {}", codes().collect::<Vec<_>>().join(", ")))
 }

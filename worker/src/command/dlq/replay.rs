@@ -17,7 +17,7 @@ use super::progress::Progress;
 use crate::args::ReplayArguments;
 use crate::client::{self, Quiet};
 use crate::command::reader::{Reader, Record};
-use crate::pump::deliver::OUTPUT_REFUSED;
+use crate::protocol::delivery::OUTPUT_REFUSED;
 
 /// What a replay did, or would do.
 #[derive(Clone, Copy, Debug, Default)]
