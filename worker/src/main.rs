@@ -7,6 +7,7 @@ mod backend;
 mod command;
 mod configuration;
 mod control;
+mod crash;
 mod exit;
 mod json;
 mod logs;

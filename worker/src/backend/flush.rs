@@ -5,6 +5,7 @@ use std::sync::Arc;
 use insights::store::{Flush, FlushOutcome, Token};
 
 use super::{Away, Context};
+use crate::crash::{self, Point};
 use crate::exit::Failure;
 use crate::pump::{Cause, Event, LeaseId};
 
@@ -12,9 +13,11 @@ use crate::pump::{Cause, Event, LeaseId};
 pub(super) async fn flush(context: Arc<Context>, id: LeaseId, flush: Box<Flush>) {
     let mut away = Away::new("Redis");
     while !id.is_cancelled() {
+        crash::point_soon(Point::FlushSending);
         match context.store.flush(&flush).await {
             Ok(FlushOutcome::Applied) => {
                 away.is_back();
+                crash::point(Point::FlushStored);
                 return context.tell(Event::Flushed(id, flush.token));
             }
             Ok(FlushOutcome::Conflict(stored)) => {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::former::{Vector, keys_of, vector_of, with_keys};
 use super::report::{complete_through_ms, gone};
 use super::{Away, Context};
+use crate::crash::{self, Point};
 use crate::protocol::progress::{Gap, Head, History, counter};
 use crate::pump::deliver::now_ms;
 use crate::pump::run::{HISTORY, MANIFEST, PROGRESS};
@@ -267,7 +268,9 @@ impl Publisher {
             removed,
             removed_workers: gone(&reports),
         };
+        crash::point(Point::Publishing);
         let applied = context.store.publish(&publication).await? == PublishOutcome::Applied;
+        crash::point(Point::Published);
         self.tail = applied.then_some(written);
         if applied {
             self.overdue_since = None;

@@ -10,6 +10,7 @@ use insights::record::{Key, Login, Rejection};
 
 use super::run::Run;
 use crate::client::{Error, Headers, Message, Outgoing, Producer, Topic};
+use crate::crash::{self, Point};
 use crate::protocol::delivery::{DeadLetterForm, Form, OUTPUT_REFUSED};
 use crate::protocol::progress::{Gap, UNDELIVERABLE};
 
@@ -115,6 +116,7 @@ impl Delivery {
             origin: self.produced.len(),
         })?;
         self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: true });
+        crash::point(Point::Produced);
         Ok(())
     }
 

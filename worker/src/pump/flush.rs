@@ -13,6 +13,7 @@ use super::event::{Cause, Report, Request};
 use super::lease::LeaseId;
 use super::run::Pause;
 use crate::client::{Consumer, Position};
+use crate::crash::{self, Point};
 
 impl Core {
     /// Flushes every partition whose time has come.
@@ -42,6 +43,7 @@ impl Core {
             return;
         };
         let flush = run.flush(owner, &nonce, Instant::now());
+        crash::point(Point::FlushMade);
         self.send(Request::Flush(id, Box::new(flush)));
     }
 

@@ -29,6 +29,7 @@ use self::bounds::Progress;
 use self::lease::{Leases, Phase};
 use self::run::{Pause, Run};
 use crate::client::{self, Batch, Consumer, Generation, Position, Producer};
+use crate::crash::{self, Point};
 use crate::exit::Failure;
 use crate::watchdog::Watchdog;
 
@@ -261,6 +262,7 @@ impl Core {
             counted = run.state_next,
             "partition loaded"
         );
+        crash::point(Point::Loaded);
         let started = if lease.fetching {
             consumer.restart(position, SEEK_LIMIT)
         } else {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::event::{Event, Request};
 use super::{Core, DRAIN_LIMIT};
 use crate::client::{Consumer, RebalanceHandler};
+use crate::crash::{self, Point};
 
 impl RebalanceHandler for Core {
     fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]) {
@@ -17,6 +18,7 @@ impl RebalanceHandler for Core {
             open_transaction = self.transaction_since.is_some(),
             "partitions assigned"
         );
+        crash::point(Point::Assigned);
         let ids: Vec<_> = partitions.iter().map(|&partition| self.leases.grant(partition)).collect();
         // What was read before is still ours: the group only moved to its next generation.
         self.recapture_generation(consumer);
@@ -34,6 +36,7 @@ impl RebalanceHandler for Core {
             open_transaction = self.transaction_since.is_some(),
             "partitions revoked"
         );
+        crash::point(Point::Revoked);
         if lost {
             self.lost_at = Some(Instant::now());
             if self.transaction_since.is_some() {
@@ -44,6 +47,7 @@ impl RebalanceHandler for Core {
             self.commit(consumer);
             self.flush_out(partitions, REVOKE_LIMIT);
         }
+        crash::point(Point::RevokedDrained);
         let mut fetching = Vec::new();
         for &partition in partitions {
             if self.leases.end(partition).is_some_and(|lease| lease.fetching) {
@@ -68,6 +72,7 @@ impl Core {
         self.flush_out(&partitions, DRAIN_LIMIT);
         let is_behind = self.leases.runs().any(|run| !run.is_flushed() || run.has_uncommitted());
         self.drained_clean = !is_behind;
+        crash::point(Point::Drained);
         consumer.close(self);
         tracing::info!(clean = self.drained_clean, took_ms = started_at.elapsed().as_millis(), "drained");
     }

@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::run::Pause;
 use super::{Core, Slot, new_producer};
 use crate::client::{self, Commit, Consumer, Error, Kind, Position, Refusal};
+use crate::crash::{self, Point};
 use crate::exit::Failure;
 use crate::protocol::delivery::{self, Form};
 
@@ -58,6 +59,7 @@ impl Core {
         producer.take_trouble();
         producer.begin()?;
         self.transaction_since = Some(Instant::now());
+        crash::point(Point::Begun);
         Ok(())
     }
 
@@ -124,8 +126,13 @@ impl Core {
             ));
         }
         let deadline = Instant::now() + COMMIT_LIMIT;
+        crash::point(Point::BeforeOffsets);
         repeat(deadline, |limit| producer.send_offsets(consumer.topic(), commits, generation, limit))?;
-        repeat(deadline, |limit| producer.commit(limit))
+        crash::point(Point::AfterOffsets);
+        crash::point_soon(Point::Committing);
+        repeat(deadline, |limit| producer.commit(limit))?;
+        crash::point(Point::Committed);
+        Ok(())
     }
 
     fn has_committed(&mut self, consumer: &Consumer) {
