@@ -38,14 +38,11 @@ pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64)
 /// The first offset at or behind `from` from which the log can be read. Steps that double and then halve: a readable batch
 /// between two unreadable ones that are close may be passed over; it is in the gap then, which says so.
 fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
-    let mut config = client::control(&context.spec, &context.name);
-    config.set("check.crcs", "true").set("fetch.error.backoff.ms", "20");
-    let consumer: BaseConsumer<Quiet> =
-        config.create_with_context(Quiet).context("failed to make a reader")?;
     let topic = &context.spec.source.topic;
-    let (_, end) =
-        consumer.fetch_watermarks(topic, partition, PATIENCE).context("failed to ask for the log's end")?;
-    let is_readable = |offset: i64| probe(&consumer, topic, partition, offset);
+    let (_, end) = reader(context)?
+        .fetch_watermarks(topic, partition, PATIENCE)
+        .context("failed to ask for the log's end")?;
+    let is_readable = |offset: i64| is_readable(context, partition, offset);
     if from >= end || is_readable(from)? {
         return Ok(from);
     }
@@ -69,25 +66,39 @@ fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
     Ok(readable)
 }
 
-/// Whether reading from `offset` brings a record, or the end of the log. No answer is none: a record that cannot be parsed
-/// stalls librdkafka without an error.
-fn probe(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32, offset: i64) -> Result<bool> {
+/// Whether reading from `offset` brings a record, or the end of the log. A record that cannot be parsed stalls librdkafka
+/// without an error: no answer, twice, is none.
+fn is_readable(context: &Context, partition: i32, offset: i64) -> Result<bool> {
+    let first = probe(context, partition, offset)?;
+    let answer = if first.is_none() { probe(context, partition, offset)? } else { first };
+    Ok(answer.unwrap_or(false))
+}
+
+/// Asks with a reader of its own: what an earlier one left in its queue is not about this offset.
+fn probe(context: &Context, partition: i32, offset: i64) -> Result<Option<bool>> {
+    let consumer = reader(context)?;
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(offset))
+    list.add_partition_offset(&context.spec.source.topic, partition, Offset::Offset(offset))
         .context("failed to name an offset")?;
     consumer.assign(&list).context("failed to read")?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-            Some(Err(KafkaError::MessageConsumption(code))) if is_unreadable(code) => return Ok(false),
+            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(Some(true)),
+            Some(Err(KafkaError::MessageConsumption(code))) if is_unreadable(code) => return Ok(Some(false)),
             Some(Err(error)) => {
                 tracing::debug!(%error, "an error while looking for the end of an unreadable batch");
             }
             None => {}
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+fn reader(context: &Context) -> Result<BaseConsumer<Quiet>> {
+    let mut config = client::control(&context.spec, &context.name);
+    config.set("check.crcs", "true");
+    config.create_with_context(Quiet).context("failed to make a reader")
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
