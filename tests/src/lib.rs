@@ -16,6 +16,7 @@
 //! ```
 
 pub mod bench;
+pub mod chaos;
 pub mod components;
 mod kafka_client;
 pub mod oracle;

@@ -37,6 +37,15 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Break workers, brokers and Redis at random, and compare what is left with the oracle.
+    Chaos {
+        /// How many schedules.
+        #[arg(long, default_value_t = 10)]
+        schedules: u64,
+        /// The first one's seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Run one plain loop of the benchmark.
     #[command(hide = true)]
     Bare {
@@ -57,6 +66,7 @@ fn main() -> ExitCode {
         Command::Up => command::up::run(),
         Command::Test { arguments } => command::test::run(&arguments),
         Command::Bench { records, rounds } => command::bench::run(records, rounds),
+        Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }
@@ -82,4 +92,5 @@ Examples:
   cargo lab up
   cargo lab test
   cargo lab test -- --package rollcall-tests --test lab_services
-  cargo lab bench";
+  cargo lab bench
+  cargo lab chaos --schedules 20 --seed 100";

@@ -2,12 +2,15 @@
 //! They never do what a test could not: services and components are the library's.
 
 pub(crate) mod bench;
+pub(crate) mod chaos;
 pub(crate) mod test;
 pub(crate) mod up;
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 /// Cargo, at the root of the workspace.
 fn cargo() -> Command {
@@ -21,3 +24,14 @@ fn cargo() -> Command {
     }
     command
 }
+
+/// Builds these targets of the workspace as the tests need them.
+fn build(targets: &[&str]) -> Result<()> {
+    eprintln!("lab: building …");
+    let status = cargo().arg("build").args(targets).args(BUILD).status().context("failed to run cargo")?;
+    ensure!(status.success(), "the build failed: see above");
+    Ok(())
+}
+
+/// One profile and one set of features for all, so that librdkafka and OpenSSL are compiled once.
+const BUILD: [&str; 4] = ["--release", "--workspace", "--features", "rollcall-tests/lab"];

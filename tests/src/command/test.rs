@@ -5,24 +5,15 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lab::components;
 
-use super::cargo;
+use super::{BUILD, build, cargo};
 
 /// Runs the tests; the exit code is theirs.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     components::install_all()?;
-    eprintln!("lab: building …");
-    if !cargo()
-        .args(["build", "--bins", "--tests"])
-        .args(BUILD)
-        .status()
-        .context("failed to run cargo")?
-        .success()
-    {
-        bail!("the build failed: see above");
-    }
+    build(&["--bins", "--tests"])?;
     let status = cargo()
         .arg("test")
         .args(BUILD)
@@ -38,6 +29,3 @@ fn rollcall() -> Result<PathBuf> {
     let lab = env::current_exe().context("failed to find the lab's own program")?;
     Ok(lab.with_file_name("rollcall"))
 }
-
-/// One profile and one set of features for all, so that librdkafka and OpenSSL are compiled once.
-const BUILD: [&str; 4] = ["--release", "--workspace", "--features", "rollcall-tests/lab"];

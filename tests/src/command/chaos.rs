@@ -1,0 +1,36 @@
+//! Owns `cargo lab chaos`: random schedules of faults, one line each.
+//! It never stops at the first difference: all seeds that fail are of interest.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lab::kafka::{self, Kafka};
+use lab::{chaos, components};
+
+/// Runs so many schedules, with the seeds from `seed` on.
+pub(crate) fn run(schedules: u64, seed: u64) -> Result<ExitCode> {
+    components::install_all()?;
+    super::build(&["--bins"])?;
+    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let mut failed = 0;
+    for seed in seed..seed + schedules {
+        match chaos::run(&mut kafka, seed) {
+            Ok(outcome) => {
+                println!("{outcome}");
+                for difference in outcome.differences.iter().take(SHOWN) {
+                    println!("  {difference}");
+                }
+                failed += u64::from(!outcome.differences.is_empty());
+            }
+            Err(error) => {
+                println!("seed {seed}: {error:#}");
+                failed += 1;
+            }
+        }
+    }
+    println!("{schedules} schedules, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Differences of one schedule that are printed.
+const SHOWN: usize = 50;
