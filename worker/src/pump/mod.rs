@@ -266,7 +266,8 @@ impl Core {
         let started = if lease.fetching {
             consumer.restart(position, SEEK_LIMIT)
         } else {
-            consumer.assign(&[position])
+            // librdkafka remembers a pause over the loss of a partition.
+            consumer.assign(&[position]).and_then(|()| consumer.resume(&[partition]))
         };
         lease.fetching = true;
         lease.phase = Phase::Running(Some(run));
