@@ -1,6 +1,8 @@
 //! Services that go away while records flow: a clear line, nothing lost, and recovery without a restart.
 #![cfg(feature = "lab")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +31,52 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
     pipeline.wait_until_published()?;
     worker.terminate()?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+/// Killed twice within ten seconds, a broker may call a transaction complete whose end it never wrote down.
+#[test]
+fn a_broker_that_is_killed_twice_loses_and_doubles_nothing() -> Result<()> {
+    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let redis = Redis::start(redis::Options::new())?;
+    let settings = Pipeline::new(&kafka, &redis, 2)?.settings;
+    let mut workers = Vec::new();
+    for name in ["w0", "w1"] {
+        workers.push(Pipeline::adopt(&kafka, &redis, settings.clone(), 2).worker(name, &[])?);
+    }
+    let feeder = Pipeline::adopt(&kafka, &redis, settings.clone(), 2).feeder()?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        let feeding = scope.spawn(|| -> Result<()> {
+            for round in 0..1000 {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                feeder.feed(&recent_records(round, 2, 20))?;
+            }
+            Ok(())
+        });
+        let killed = (|| -> Result<()> {
+            for worker in &mut workers {
+                worker.wait_for_line("partition loaded", DEADLINE)?;
+            }
+            for _ in 0..2 {
+                kafka.kill()?;
+                kafka.start_again()?;
+            }
+            Ok(())
+        })();
+        is_over.store(true, Ordering::Relaxed);
+        feeding.join().expect("the feeder does not panic")?;
+        killed
+    })?;
+    let pipeline = Pipeline::adopt(&kafka, &redis, settings, 2);
+    pipeline.wait_until_published()?;
+    for worker in &mut workers {
+        worker.terminate()?;
+        assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    }
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use insights::spec::PipelineSpec;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -74,13 +74,27 @@ impl Control {
         client::topic_id(self.consumer.client(), &self.topic, CALL_LIMIT)
     }
 
+    /// Whether it asks librdkafka's mock cluster.
+    pub(crate) fn is_mock(&self) -> bool {
+        self.is_mock
+    }
+
     /// What the group has committed, by partition; waits for transactions that are still open.
     pub(crate) fn committed(&self, partitions: &[i32]) -> Result<BTreeMap<i32, Committed>, KafkaError> {
+        self.committed_within(partitions, CALL_LIMIT)
+    }
+
+    /// The same, with a patience of its own.
+    pub(crate) fn committed_within(
+        &self,
+        partitions: &[i32],
+        limit: Duration,
+    ) -> Result<BTreeMap<i32, Committed>, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for &partition in partitions {
             list.add_partition(&self.topic, partition);
         }
-        let found = self.consumer.committed_offsets(list, CALL_LIMIT)?;
+        let found = self.consumer.committed_offsets(list, limit)?;
         let mut committed = BTreeMap::new();
         for element in found.elements() {
             element.error()?;
@@ -94,6 +108,17 @@ impl Control {
             committed.insert(element.partition(), progress);
         }
         Ok(committed)
+    }
+
+    /// An offset as one would commit it who is no member of the group. Only to be aborted.
+    pub(crate) fn offset_of_nobody(
+        &self,
+        partition: i32,
+    ) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(0))?;
+        let nobody = self.consumer.group_metadata().expect("the client has a group");
+        Ok((list, nobody))
     }
 
     /// Oldest offsets and last stable offsets of partitions of the source topic.

@@ -29,9 +29,15 @@ pub(super) async fn fence_former_owner(context: &Arc<Context>, partition: i32) {
     }
     tracing::info!(partition, owner = head.owner, "ending the transaction of a worker that is gone");
     let config = client::producer(&context.spec, &context.name, &head.owner);
+    let shared = Arc::clone(context);
     let fenced = tokio::task::spawn_blocking(move || {
         let producer: BaseProducer = config.create()?;
-        producer.init_transactions(FENCE_LIMIT)
+        producer.init_transactions(FENCE_LIMIT)?;
+        // A broker may have forgotten to end it with the group: the end of another one ends both.
+        let (offsets, nobody) = shared.control.offset_of_nobody(partition)?;
+        producer.begin_transaction()?;
+        producer.send_offsets_to_transaction(&offsets, &nobody, FENCE_LIMIT)?;
+        producer.abort_transaction(FENCE_LIMIT)
     });
     match fenced.await {
         Ok(Ok(())) => {}

@@ -6,6 +6,7 @@ mod flush;
 mod former;
 mod former_owner;
 mod head;
+mod left_open;
 mod load;
 mod loading;
 mod output_tail;
@@ -108,6 +109,9 @@ async fn dispatch(
         }
         Request::Flush(id, flush) => {
             tasks.spawn(flush::flush(shared, id, flush));
+        }
+        Request::FindLeftOpen(made_at) => {
+            tasks.spawn(left_open::find_left_open(shared, made_at));
         }
         Request::FindReadable(id, from) => {
             tasks.spawn(unreadable::find_readable(shared, id, from));

@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use super::former::{Vector, keys_of, vector_of, with_keys};
 use super::report::{complete_through_ms, gone};
-use super::{Away, Context};
+use super::{Away, Context, read_head, read_history};
 use crate::crash::{self, Point};
-use crate::protocol::progress::{Gap, Head, History, counter};
+use crate::protocol::progress::{Gap, Head, counter};
 use crate::pump::deliver::now_ms;
-use crate::pump::run::{HISTORY, MANIFEST, PROGRESS};
+use crate::pump::run::MANIFEST;
 
 /// Publishes when something changed.
 pub(crate) struct Publisher {
@@ -170,14 +170,10 @@ impl Publisher {
         stored: &StoredHead,
         today: insights::time::Day,
     ) -> Result<bool, Error> {
-        let Some(head) =
-            stored.fields.get(PROGRESS).and_then(|bytes| serde_json::from_slice::<Head>(bytes).ok())
-        else {
-            tracing::warn!(
-                partition,
-                "a stored head cannot be read: the partition is left out of the insights"
-            );
-            return Ok(true);
+        let head = match read_head(stored) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(damaged(partition, &"its head cannot be read")),
+            Err(error) => return Ok(damaged(partition, &error)),
         };
         if self
             .heads
@@ -218,9 +214,8 @@ impl Publisher {
 
     /// Publishes as the newest revision says that any partition has taken up.
     fn adopt_revision(&mut self, context: &Context, stored: &StoredHead) {
-        let history =
-            stored.fields.get(HISTORY).and_then(|bytes| serde_json::from_slice::<History>(bytes).ok());
-        let Some(newest) = history.and_then(|history| history.revisions.into_iter().next_back()) else {
+        let Some(newest) = read_history(stored).and_then(|history| history.revisions.into_iter().next_back())
+        else {
             return;
         };
         if newest.revision <= self.revision {
@@ -328,7 +323,7 @@ async fn tokens(context: &Arc<Context>) -> Result<BTreeMap<i32, Token>, Error> {
     Ok(all.into_iter().zip(stored).filter_map(|(partition, token)| Some((partition, token?))).collect())
 }
 
-fn damaged(partition: i32, error: &insights::state::Error) -> bool {
+fn damaged(partition: i32, error: &dyn std::fmt::Display) -> bool {
     tracing::warn!(partition, %error, "a stored state cannot be merged: its owner counts it again");
     true
 }

@@ -226,6 +226,15 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// No member's: a broker takes offsets of a transaction without a generation from anyone, also while the group has
+    /// members. Only for offsets that are to be aborted.
+    pub fn of_nobody(group: &str) -> Self {
+        let group = super::list::c_string(group);
+        // SAFETY: the name is copied by the call.
+        let metadata = unsafe { sys::rd_kafka_consumer_group_metadata_new(group.as_ptr()) };
+        Self { metadata: NonNull::new(metadata).expect("librdkafka's constructor returns metadata") }
+    }
+
     pub(super) fn as_ptr(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
         self.metadata.as_ptr()
     }

@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "the border to librdkafka; each block says why it is sound")]
 
 mod config;
+mod connections;
 mod consumer;
 mod error;
 mod list;

@@ -1,7 +1,7 @@
 //! The transactional producer.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use rdkafka::bindings as sys;
 use rdkafka::config::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::connections::Connections;
 use super::consumer::Generation;
 use super::error::Error;
 use super::list::{Commit, List, c_string};
@@ -19,6 +20,7 @@ use super::message::Message;
 pub struct Producer {
     client: NonNull<sys::rd_kafka_t>,
     callbacks: Box<Callbacks>,
+    connections: Box<Connections>,
     topics: RefCell<Vec<(CString, Rc<Handle>)>>,
 }
 
@@ -57,17 +59,18 @@ impl Producer {
     /// Makes a producer; nothing is sent yet.
     pub fn new(config: &ClientConfig) -> Result<Self, Error> {
         let callbacks = Box::<Callbacks>::default();
+        let connections = Box::<Connections>::default();
         let client = super::consumer::create(
             config,
             sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
-            // SAFETY: the pointers are set on a configuration that is not in use yet; the box outlives the client.
+            // SAFETY: the pointers are set on a configuration that is not in use yet; the boxes outlive the client.
             |conf| unsafe {
                 sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
                 sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
-                sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
+                connections.watch(conf);
             },
         )?;
-        Ok(Self { client, callbacks, topics: RefCell::default() })
+        Ok(Self { client, callbacks, connections, topics: RefCell::default() })
     }
 
     /// A handle of a topic.
@@ -191,9 +194,9 @@ impl Producer {
         self.callbacks.refusals.take()
     }
 
-    /// Whether a connection failed or a request timed out since the last call.
+    /// Whether a connection was lost since the last call. A request that timed out costs its connection, too.
     pub fn take_trouble(&self) -> bool {
-        self.callbacks.trouble.take()
+        self.connections.take_lost()
     }
 }
 
@@ -276,7 +279,6 @@ impl Drop for Handle {
 #[derive(Default)]
 struct Callbacks {
     refusals: RefCell<Vec<Refusal>>,
-    trouble: Cell<bool>,
 }
 
 unsafe extern "C" fn delivered(
@@ -291,18 +293,6 @@ unsafe extern "C" fn delivered(
     if code != RDKafkaErrorCode::NoError && !purged {
         callbacks.refusals.borrow_mut().push(Refusal { origin: message._private.addr(), code });
     }
-}
-
-unsafe extern "C" fn failed(
-    _client: *mut sys::rd_kafka_t,
-    code: i32,
-    reason: *const c_char,
-    opaque: *mut c_void,
-) {
-    // SAFETY: librdkafka passes a C string and the opaque that was set at creation.
-    let (callbacks, reason) = unsafe { (&*opaque.cast::<Callbacks>(), CStr::from_ptr(reason)) };
-    callbacks.trouble.set(true);
-    tracing::debug!(code, reason = %reason.to_string_lossy(), "the producer reports an error");
 }
 
 type Value = sys::rd_kafka_vu_s__bindgen_ty_1;

@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::worker::store;
 use crate::args::RepairArguments;
+use crate::backend::read_head;
 use crate::client;
 use crate::configuration;
 use crate::control::Control;
@@ -91,13 +92,7 @@ async fn look(spec: &PipelineSpec, store: &Store, control: &Arc<Control>) -> Res
             continue;
         };
         log.topic_id.clone_from(&topic_id);
-        let head: Option<Head> = match &stored {
-            Some(stored) => {
-                let bytes = stored.fields.get(PROGRESS).map_or(&[][..], Vec::as_slice);
-                Some(serde_json::from_slice(bytes).context("a stored head cannot be read")?)
-            }
-            None => None,
-        };
+        let head = stored.as_ref().map(read_head).transpose()?.flatten();
         let committed = committed.get(&partition).cloned().unwrap_or(Committed::Absent);
         let latest = spec.source.start_from == StartFrom::Latest;
         let halt = match start::decide(partition, &committed, head.as_ref(), &log, &proposal, latest) {

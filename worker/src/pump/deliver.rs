@@ -37,8 +37,8 @@ pub(crate) struct Destination {
 
 /// Topic handles of the producer at hand.
 pub(crate) struct Topics {
-    output: Topic,
-    dead_letters: Topic,
+    pub(super) output: Topic,
+    pub(super) dead_letters: Topic,
 }
 
 /// One produced record of the open transaction.

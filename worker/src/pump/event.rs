@@ -3,6 +3,7 @@
 //! Owns the vocabulary between the two. Neither side waits for the other while it can work.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use insights::state::Scope;
 use insights::store::{Flush, Parts, Token};
@@ -19,6 +20,8 @@ pub(crate) enum Request {
     LoadScopes(LeaseId, Token, Vec<Scope>),
     /// Store a partition's state.
     Flush(LeaseId, Box<Flush>),
+    /// Find transactions that were never ended, for the producer made at this moment.
+    FindLeftOpen(Instant),
     /// Find the end of the batch at this offset, which the client cannot read.
     FindReadable(LeaseId, i64),
     /// Tell when one of these tokens is not the stored one.
@@ -35,6 +38,8 @@ pub(crate) enum Event {
     Loaded(LeaseId, Box<Run>),
     /// A partition cannot go on; it is looked at again every few seconds.
     Halted(LeaseId, Halt),
+    /// What the producer that was made at this moment must end before it begins.
+    LeftOpen(Instant, LeftOpen),
     /// Parts of a partition's state.
     Scopes(LeaseId, BTreeMap<Scope, Parts>),
     /// What cannot be read at the first offset ends at the second.
@@ -47,6 +52,24 @@ pub(crate) enum Event {
     Fatal(crate::exit::Failure),
     /// Drain and stop.
     Stop,
+}
+
+/// Where transactions are open that are not over soon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOpen {
+    /// Partitions of the output topic.
+    pub(crate) outputs: Vec<i32>,
+    /// Partitions of the dead-letter topic.
+    pub(crate) dead_letters: Vec<i32>,
+    /// The group's offsets.
+    pub(crate) offsets: bool,
+}
+
+impl LeftOpen {
+    /// Whether nothing is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How another token was found.

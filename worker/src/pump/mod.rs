@@ -13,6 +13,7 @@ mod lease;
 mod rebalance;
 pub(crate) mod run;
 mod transaction;
+mod transactional_id;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::watchdog::Watchdog;
 pub(crate) use self::beginning::Beginning;
 pub(crate) use self::bounds::Bounds;
 pub(crate) use self::deliver::{Delivery, Destination};
-pub(crate) use self::event::{Cause, Event, Report, Request};
+pub(crate) use self::event::{Cause, Event, LeftOpen, Report, Request};
 pub(crate) use self::lease::LeaseId;
 pub(crate) use self::transaction::LOG_AWAY_EVERY;
 
@@ -124,17 +125,19 @@ struct Core {
     drained_clean: bool,
 }
 
-/// The producer; without topics it has not got the transactional id yet.
+/// The producer; without topics it may not deliver yet.
 struct Slot {
     // Dropped first: handles must go before their client.
     topics: Option<deliver::Topics>,
     producer: Producer,
     made_at: Instant,
+    /// Whether the transactional id is its own.
+    is_taken: bool,
 }
 
 impl Slot {
     fn new(producer: Producer) -> Self {
-        Self { topics: None, producer, made_at: Instant::now() }
+        Self { topics: None, producer, made_at: Instant::now(), is_taken: false }
     }
 
     fn is_ready(&self) -> bool {
@@ -195,7 +198,7 @@ impl Core {
         loop {
             self.watchdog().allow(TURN_LIMIT + WATCHDOG_MARGIN);
             self.apply_events(consumer);
-            self.start_producer(consumer);
+            self.start_producer();
             if !subscribed && self.producer.is_ready() {
                 consumer.subscribe().map_err(Failure::runtime)?;
                 subscribed = true;
@@ -240,6 +243,7 @@ impl Core {
             Event::Loaded(id, run) => self.begin(consumer, &id, run),
             Event::Halted(id, halt) => self.halted(&id, halt),
             Event::Scopes(id, scopes) => self.insert_scopes(consumer, &id, &scopes),
+            Event::LeftOpen(made_at, left_open) => self.left_open(consumer, made_at, &left_open),
             Event::Readable(id, from, to) => self.readable(consumer, &id, from, to),
             Event::Flushed(id, token) => self.flushed(consumer, &id, &token),
             Event::Conflict(id, cause) => self.conflict(consumer, &id, cause),

@@ -16,34 +16,6 @@ use crate::exit::Failure;
 use crate::protocol::delivery::{self, Form};
 
 impl Core {
-    /// Takes the transactional id, if that is not done yet; others go on meanwhile.
-    pub(super) fn start_producer(&mut self, consumer: &Consumer) {
-        if self.producer.is_ready() {
-            return;
-        }
-        let since = self.producer.made_at;
-        match self.producer.producer.init_transactions(INIT_WAIT) {
-            Ok(()) => {
-                self.producer.topics = Some(self.delivery.topics(&self.producer.producer));
-                self.away_since = None;
-                tracing::debug!(took_ms = since.elapsed().as_millis(), "transactional id taken");
-                let partitions: Vec<i32> = self.leases.iter().map(|lease| lease.id.partition).collect();
-                self.reload(consumer, &partitions);
-            }
-            Err(error) if error.kind == Kind::ProducerFenced => self.fenced(),
-            Err(error) => {
-                let is_dead = error.kind == Kind::Fatal;
-                // Being slow at the very first transaction of a cluster is not being away.
-                if since.elapsed() >= INIT_QUIET {
-                    self.note_away("the transaction coordinator", &error);
-                }
-                if is_dead {
-                    self.replace_producer();
-                }
-            }
-        }
-    }
-
     /// Begins a transaction unless one is open.
     pub(super) fn ensure_transaction(&mut self) -> Result<(), Error> {
         if self.transaction_since.is_some() {
@@ -56,7 +28,6 @@ impl Core {
                 "no producer yet",
             ));
         };
-        producer.take_trouble();
         producer.begin()?;
         self.transaction_since = Some(Instant::now());
         crash::point(Point::Begun);
@@ -71,7 +42,11 @@ impl Core {
         producer.poll(Duration::ZERO);
         let refusals = producer.take_refusals();
         if !refusals.is_empty() {
-            self.refused(consumer, &refusals);
+            return self.refused(consumer, &refusals);
+        }
+        if self.transaction_since.is_none() && producer.take_trouble() {
+            tracing::info!("a connection failed between two transactions: the producer is replaced");
+            self.replace_and_reload(consumer);
         }
     }
 
@@ -188,7 +163,6 @@ impl Core {
 
     /// Aborts the open transaction; everything in it is read and delivered again.
     pub(super) fn abort(&mut self, consumer: &Consumer, why: &'static str) {
-        self.transaction_since = None;
         self.delivery.produced.clear();
         let records = self.progress.aborted();
         let Some((producer, _)) = self.producer.ready() else {
@@ -212,7 +186,7 @@ impl Core {
     /// transaction, or by the next owner of its partitions, who could not wait for that.
     fn fenced_or_timed_out(&mut self, consumer: &Consumer) {
         let timed_out =
-            self.transaction_since.is_some_and(|since| since.elapsed() >= client::TRANSACTION_TIMEOUT);
+            self.transaction_since.take().is_some_and(|since| since.elapsed() >= client::TRANSACTION_TIMEOUT);
         let was_away = self.lost_at.is_some_and(|at| at.elapsed() < client::TRANSACTION_TIMEOUT);
         if timed_out || was_away {
             tracing::warn!(
@@ -259,14 +233,14 @@ impl Core {
         }
     }
 
-    fn replace_producer(&mut self) {
+    pub(super) fn replace_producer(&mut self) {
         match new_producer(&self.settings, &self.transactional_id) {
             Ok(producer) => self.producer = Slot::new(producer),
             Err(failure) => self.failure = Some(failure),
         }
     }
 
-    fn fenced(&mut self) {
+    pub(super) fn fenced(&mut self) {
         let name = &self.settings.name;
         self.failure = Some(Failure::runtime(anyhow::anyhow!(
             "another worker named `{name}` has taken this one's place (transactional id {}): give each worker its own \
@@ -358,7 +332,10 @@ impl Core {
 }
 
 /// Repeats a call that may be repeated, until the deadline.
-fn repeat(deadline: Instant, mut call: impl FnMut(Duration) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn repeat(
+    deadline: Instant,
+    mut call: impl FnMut(Duration) -> Result<(), Error>,
+) -> Result<(), Error> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match call(left.max(CALL_LIMIT_MIN)) {
@@ -367,12 +344,6 @@ fn repeat(deadline: Instant, mut call: impl FnMut(Duration) -> Result<(), Error>
         }
     }
 }
-
-/// How long one turn of the loop waits for the transactional id.
-const INIT_WAIT: Duration = Duration::from_millis(500);
-
-/// How long taking the id may take before it is spoken of.
-const INIT_QUIET: Duration = Duration::from_secs(2);
 
 /// Just above the transaction's own time-out on the broker: a commit is known to be over then.
 const COMMIT_LIMIT: Duration = Duration::from_secs(9);
