@@ -18,6 +18,7 @@
 pub mod bench;
 pub mod chaos;
 pub mod components;
+pub mod http;
 mod kafka_client;
 pub mod oracle;
 pub mod pipeline;
@@ -25,5 +26,5 @@ mod services;
 mod wait;
 pub mod worker;
 
-pub use services::{certificates, kafka, redis};
+pub use services::{certificates, jaeger, kafka, redis};
 pub use wait::{wait_for, wait_until};

@@ -112,6 +112,9 @@ pub(crate) struct WorkerArguments {
     /// How insights are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: OutputFormat,
+    /// Where metrics and health are served: host:port, port 0 picks one and logs it. Off when unset.
+    #[arg(long, env = "ROLLCALL_METRICS_ADDRESS", value_name = "HOST:PORT")]
+    pub(crate) metrics_address: Option<String>,
     /// How long a bounded run waits for an absent source topic.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) wait: Duration,

@@ -17,6 +17,7 @@ mod pump;
 mod revision;
 mod signals;
 mod startup;
+mod telemetry;
 mod watchdog;
 
 use std::process::ExitCode;
@@ -29,7 +30,6 @@ use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logs::start(&arguments.logs);
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -46,6 +46,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Failure::runtime(anyhow::Error::new(error).context("failed to start the runtime"))
     })?;
+    let entered = runtime.enter();
+    let started = telemetry::start_traces().map_err(Failure::configuration);
+    drop(entered);
+    let (tracer, flush) = started?.unzip();
+    logs::start(&arguments.logs, tracer);
     let result = match arguments.command {
         Command::Worker(arguments) => command::worker::run(&runtime, *arguments),
         Command::Demo(arguments) => command::demo::run(&runtime, &arguments),
@@ -55,7 +60,13 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Dlq(arguments) => command::dlq::run(&arguments),
         Command::Repair(arguments) => command::repair::run(&runtime, &arguments),
     };
+    if let Some(flush) = flush {
+        runtime.block_on(flush.flush(LAST_SPANS_LIMIT));
+    }
     // A blocking question may still wait for a service that is away; nothing depends on its answer any more.
     runtime.shutdown_background();
     result
 }
+
+/// How long the end waits for the collector.
+const LAST_SPANS_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

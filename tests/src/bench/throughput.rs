@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::checksum::{self, Checksum};
 use super::{Plan, cpu, parse};
+use crate::jaeger::Jaeger;
 use crate::kafka::{self, Isolation, Kafka, StoredRecord};
 use crate::redis::{self, Redis};
 use crate::worker::{Worker, WorkerOptions};
@@ -18,16 +19,31 @@ enum Contender {
     Forward,
     Parse,
     Full,
+    Sampled,
+    Traced,
+    Away,
 }
 
 impl Contender {
-    const ALL: [Self; 3] = [Self::Forward, Self::Parse, Self::Full];
+    const ALL: [Self; 6] = [Self::Forward, Self::Parse, Self::Full, Self::Sampled, Self::Traced, Self::Away];
 
     fn title(self) -> &'static str {
         match self {
             Self::Forward => "librdkafka alone, forwards as many",
             Self::Parse => "the same with serde_json, chrono and the filter, no counts",
             Self::Full => "Rollcall, exactly once in Kafka and Redis",
+            Self::Sampled => "Rollcall, one batch in a thousand traced into Jaeger",
+            Self::Traced => "Rollcall, every batch traced into Jaeger",
+            Self::Away => "Rollcall, every batch traced, the collector away",
+        }
+    }
+
+    /// The share of batches that are traced; none without tracing.
+    fn sampled(self) -> Option<&'static str> {
+        match self {
+            Self::Forward | Self::Parse | Self::Full => None,
+            Self::Sampled => Some("0.001"),
+            Self::Traced | Self::Away => Some("1"),
         }
     }
 }
@@ -68,6 +84,7 @@ struct Bench<'a> {
     plan: &'a Plan,
     kafka: Kafka,
     redis: Redis,
+    jaeger: Jaeger,
     source: String,
     bytes_per_record: f64,
     /// How many of the logins pass the filter.
@@ -79,6 +96,7 @@ impl<'a> Bench<'a> {
         eprintln!("lab: producing {} logins …", plan.records);
         let kafka = Kafka::start(kafka::Options::new().heap("1g"))?;
         let redis = Redis::start(redis::Options::new())?;
+        let jaeger = Jaeger::start()?;
         let source = generate(&kafka, plan, "bench-source", plan.records)?;
         let sample = generate(&kafka, plan, "bench-sample", SAMPLE)?;
         let sample = kafka.client().read(&sample, Isolation::Committed)?;
@@ -90,7 +108,7 @@ impl<'a> Bench<'a> {
         #[expect(clippy::cast_precision_loss, reason = "means are estimates")]
         let per_record = |sum: usize| sum as f64 / sample.len().max(1) as f64;
         let (bytes_per_record, passing) = (per_record(bytes), per_record(passing));
-        Ok(Self { plan, kafka, redis, source, bytes_per_record, passing })
+        Ok(Self { plan, kafka, redis, jaeger, source, bytes_per_record, passing })
     }
 
     fn measure(&self, contender: Contender, round: usize) -> Result<Run> {
@@ -107,8 +125,16 @@ impl<'a> Bench<'a> {
         let count = self.plan.records.to_string();
         let before = cpu::of_ended_children()?;
         let finished = match contender {
-            Contender::Full => {
-                let options = WorkerOptions::new(&config).args(&["--name", "bench", "--until-end"]);
+            Contender::Full | Contender::Sampled | Contender::Traced | Contender::Away => {
+                let mut options = WorkerOptions::new(&config).args(&["--name", "bench", "--until-end"]);
+                if let Some(share) = contender.sampled() {
+                    let away = contender == Contender::Away;
+                    let endpoint = if away { NOBODY.to_owned() } else { self.jaeger.http_endpoint() };
+                    options = options
+                        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+                        .env("OTEL_TRACES_SAMPLER", "traceidratio")
+                        .env("OTEL_TRACES_SAMPLER_ARG", share);
+                }
                 Worker::run_program(&self.plan.rollcall, options, PATIENCE)?
             }
             Contender::Forward | Contender::Parse => {
@@ -140,15 +166,20 @@ fn generate(kafka: &Kafka, plan: &Plan, topic: &str, count: u64) -> Result<Strin
 /// The parsing loop and Rollcall must have written the same, and the first loop about as many.
 fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
     for round in rounds {
-        let [forward, parse, full] = round.as_slice() else { continue };
+        let [forward, parse, rest @ ..] = round.as_slice() else { continue };
+        for full in rest {
+            ensure!(
+                parse.checksum == full.checksum,
+                "the outputs differ: {} and {}",
+                parse.checksum,
+                full.checksum
+            );
+        }
+        let (bare, full) = (forward.checksum.records, parse.checksum.records);
         ensure!(
-            parse.checksum == full.checksum,
-            "the outputs differ: {} and {}",
-            parse.checksum,
-            full.checksum
+            bare.abs_diff(full) * 50 <= full,
+            "the bare loop forwarded {bare} records, the others {full}"
         );
-        let (bare, full) = (forward.checksum.records, full.checksum.records);
-        ensure!(bare.abs_diff(full) * 50 <= full, "the bare loop forwarded {bare} records, Rollcall {full}");
     }
     Ok(())
 }
@@ -157,7 +188,8 @@ fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
 fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
     let mut text = format!(
         "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
-         | | CPU per login | logins per CPU-second | against the first | against the second |\n|---|---|---|---|---|\n",
+         | | CPU per login | logins per CPU-second | against the first | against the second | against the third |\n\
+         |---|---|---|---|---|---|\n",
         rounds.len()
     );
     for contender in Contender::ALL {
@@ -168,12 +200,13 @@ fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
         let ratio = |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
         writeln!(
             text,
-            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} |",
+            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} | {:.3} |",
             contender.title(),
             per_login * 1e9,
             1.0 / per_login,
             ratio(0),
-            ratio(1)
+            ratio(1),
+            ratio(2)
         )
         .expect("a string takes all");
     }
@@ -187,6 +220,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 const PARTITIONS: i32 = 16;
+
+/// Where no collector listens: the port of TCP's discard service.
+const NOBODY: &str = "http://127.0.0.1:9";
 
 /// Logins whose size is looked at, and whether they pass the filter.
 const SAMPLE: u64 = 50_000;

@@ -3,8 +3,11 @@
 
 mod apt;
 mod cache;
+mod go;
+pub mod jaeger;
 pub mod java;
 pub mod kafka;
+pub mod openmetrics;
 pub mod openssl;
 pub mod redis;
 
@@ -15,6 +18,8 @@ pub fn install_all() -> Result<()> {
     openssl::openssl()?;
     redis::redis_server()?;
     kafka::libraries()?;
+    jaeger::jaeger()?;
+    openmetrics::parser()?;
     Ok(())
 }
 

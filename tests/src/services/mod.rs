@@ -4,6 +4,7 @@
 pub mod certificates;
 mod daemon;
 pub(crate) mod folder;
+pub mod jaeger;
 pub mod kafka;
 mod ports;
 pub(crate) mod process;

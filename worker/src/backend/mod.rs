@@ -13,6 +13,7 @@ mod output_tail;
 mod publish;
 mod report;
 mod unreadable;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32};
@@ -29,10 +30,12 @@ use crate::control::Control;
 use crate::output;
 use crate::protocol::progress::FirstStart;
 use crate::pump::{Event, LOG_AWAY_EVERY, Request};
+use crate::telemetry::Telemetry;
 
 pub(crate) use self::head::{read_head, read_history};
 pub(crate) use self::publish::{Publisher, gap, read_document};
 pub(crate) use self::unreadable::is_unreadable;
+pub(crate) use self::watch::watch;
 
 /// What the asynchronous side works with.
 pub(crate) struct Context {
@@ -56,6 +59,8 @@ pub(crate) struct Context {
     pub(crate) publishes: Arc<AtomicBool>,
     /// How the merged insights are printed.
     pub(crate) output: OutputFormat,
+    /// What is told to the outside.
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Context {
@@ -107,8 +112,8 @@ async fn dispatch(
         Request::LoadScopes(id, token, scopes) => {
             tasks.spawn(load::load_scopes(shared, id, token, scopes));
         }
-        Request::Flush(id, flush) => {
-            tasks.spawn(flush::flush(shared, id, flush));
+        Request::Flush(id, flush, origin) => {
+            tasks.spawn(flush::flush(shared, id, flush, origin));
         }
         Request::FindLeftOpen(made_at) => {
             tasks.spawn(left_open::find_left_open(shared, made_at));

@@ -89,6 +89,12 @@ impl Consumer {
         });
     }
 
+    /// How many records wait to be polled.
+    pub fn queue_length(&self) -> usize {
+        // SAFETY: the queue is alive.
+        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) }
+    }
+
     /// Starts to fetch these partitions from these offsets, beside those fetched already.
     pub fn assign(&self, positions: &[Position]) -> Result<(), Error> {
         let list = List::of_positions(&self.topic, positions);

@@ -1,5 +1,6 @@
 //! Consumed records, borrowed from librdkafka's buffers.
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -94,6 +95,23 @@ impl<'a> Message<'a> {
         // SAFETY: the message is alive.
         let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.message, &raw mut kind) };
         if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { -1 } else { timestamp }
+    }
+
+    /// The last value of a header; none where there is no such header, or it has no value.
+    pub fn header(self, name: &CStr) -> Option<&'a [u8]> {
+        let headers = self.headers();
+        if headers.is_null() {
+            return None;
+        }
+        let (mut value, mut length) = (ptr::null(), 0);
+        // SAFETY: the message keeps its headers alive, and the bytes within.
+        unsafe {
+            let code = sys::rd_kafka_header_get_last(headers, name.as_ptr(), &raw mut value, &raw mut length);
+            if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+            bytes(value, length)
+        }
     }
 
     /// The record's headers, parsed by librdkafka on the first call; null without any.

@@ -183,6 +183,13 @@ impl Producer {
         code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
+    /// How many records wait for an answer.
+    pub fn queue_length(&self) -> usize {
+        // SAFETY: the client is alive.
+        let length = unsafe { sys::rd_kafka_outq_len(self.client.as_ptr()) };
+        usize::try_from(length).unwrap_or(0)
+    }
+
     /// Serves callbacks.
     pub fn poll(&self, timeout: Duration) {
         // SAFETY: the client is alive.

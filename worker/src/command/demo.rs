@@ -67,6 +67,7 @@ async fn show(spec: Arc<PipelineSpec>, arguments: &DemoArguments) -> Result<(), 
                 wait: None,
                 output: arguments.output,
                 is_demo: true,
+                metrics_address: None,
             },
             stopped,
         ));

@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use opentelemetry::trace::{Span as _, SpanKind, Tracer as _};
+use opentelemetry::{KeyValue, global};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Runtime;
@@ -17,6 +20,7 @@ use crate::control::Control;
 use crate::exit::Failure;
 use crate::pump::deliver::now_ms;
 use crate::signals::Signals;
+use crate::telemetry;
 
 /// Makes logins up.
 pub(crate) struct Logins {
@@ -201,8 +205,13 @@ fn due(rate: f64, elapsed: Duration) -> u64 {
 
 /// Queues a record; a full queue is waited for.
 pub(crate) fn send(producer: &BaseProducer, topic: &str, made: &Made) -> Result<(), Failure> {
+    let traceparent = telemetry::traces_are_on().then(|| traced(topic));
     loop {
-        let record = BaseRecord::to(topic).key(&made.key).payload(&made.value);
+        let mut record = BaseRecord::to(topic).key(&made.key).payload(&made.value);
+        if let Some(traceparent) = &traceparent {
+            let header = Header { key: "traceparent", value: Some(traceparent) };
+            record = record.headers(OwnedHeaders::new().insert(header));
+        }
         match producer.send(record) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -211,6 +220,25 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, made: &Made) -> Result<
             Err((error, _)) => return Err(Failure::runtime(error)),
         }
     }
+}
+
+/// The span of one login's producer, and its context for the record.
+fn traced(topic: &str) -> String {
+    let tracer = global::tracer("rollcall");
+    let attributes = [
+        KeyValue::new("messaging.system", "kafka"),
+        KeyValue::new("messaging.client.id", "rollcall-generate"),
+        KeyValue::new("messaging.operation.name", "send"),
+        KeyValue::new("messaging.operation.type", "send"),
+        KeyValue::new("messaging.destination.name", topic.to_owned()),
+    ];
+    let span = tracer
+        .span_builder(format!("send {topic}"))
+        .with_kind(SpanKind::Producer)
+        .with_attributes(attributes);
+    let span = span.start_with_context(&tracer, &opentelemetry::Context::new());
+    let context = span.span_context();
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
 }
 
 /// Half of them above 3.0, so that the default filter lets one login in four through.

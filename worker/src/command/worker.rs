@@ -12,6 +12,7 @@ use insights::store::Store;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::args::{OutputFormat, WorkerArguments};
 use crate::backend::{self, Publisher, read_document};
@@ -22,6 +23,7 @@ use crate::output;
 use crate::pump::{self, Bounds, Event, Outcome, Request, Settings};
 use crate::signals::Signals;
 use crate::startup;
+use crate::telemetry::{self, Telemetry};
 use crate::watchdog::Watchdog;
 
 /// One replica's own settings.
@@ -40,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) output: OutputFormat,
     /// Whether Kafka is librdkafka's mock cluster.
     pub(crate) is_demo: bool,
+    /// Where metrics and health are served.
+    pub(crate) metrics_address: Option<String>,
 }
 
 /// Runs the command.
@@ -62,6 +66,7 @@ pub(crate) fn run(runtime: &Runtime, arguments: WorkerArguments) -> Result<(), F
         wait: bounds.is_bounded().then_some(arguments.wait),
         output: arguments.output,
         is_demo: false,
+        metrics_address: arguments.metrics_address,
     };
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
@@ -96,10 +101,14 @@ pub(crate) fn store(spec: &PipelineSpec) -> Result<Store, Failure> {
 
 /// Works until told to stop, or until the bounds are reached.
 pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> Result<Outcome, Failure> {
+    let telemetry = Telemetry::default();
+    if let Some(address) = &worker.metrics_address {
+        telemetry::serve(address, telemetry.clone()).await.map_err(Failure::runtime)?;
+    }
     let control = if worker.is_demo { Control::of_mock } else { Control::new };
     let control = Arc::new(control(&worker.spec, &worker.name).map_err(Failure::runtime)?);
     let ready = tokio::select! {
-        ready = startup::prepare(&worker.spec, &control, &worker.store, worker.wait) => ready?,
+        ready = startup::prepare(&worker.spec, &control, &worker.store, worker.wait).instrument(tracing::info_span!("start")) => ready?,
         _ = &mut stopped => return Ok(Outcome::default()),
     };
     tracing::info!(
@@ -124,6 +133,7 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         events: events.clone(),
         publishes: Arc::clone(&publishes),
         output: worker.output,
+        telemetry: telemetry.clone(),
     });
     let settings = Settings {
         spec: Arc::clone(&worker.spec),
@@ -135,7 +145,11 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         requests,
         events: answered,
         watchdog: Watchdog::start(),
+        telemetry,
     };
+    if worker.metrics_address.is_some() {
+        tokio::spawn(backend::watch(Arc::clone(&context)));
+    }
     let outcome = pump_until_done(&context, settings, received, events, stopped).await?;
     finish(&context, &worker, outcome).await
 }

@@ -15,8 +15,10 @@ use super::lease::LeaseId;
 use super::run::{Pause, Run};
 use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
+use crate::protocol::delivery::OUTPUT_REFUSED;
 use crate::protocol::start::Halt;
 use crate::revision::Compiled;
+use crate::telemetry::Tally;
 
 /// What became of a record.
 enum Step {
@@ -37,6 +39,7 @@ impl Core {
             // Once a batch, now: a zombie that wakes up with a full batch must not commit it under a later generation.
             self.recapture_generation(consumer);
         }
+        let started_at = Instant::now();
         let mut messages = batch.iter().peekable();
         while let Some(&message) = messages.peek() {
             if let Some(code) = message.error() {
@@ -45,6 +48,10 @@ impl Core {
                 continue;
             }
             self.process_run(consumer, message.partition(), &mut messages);
+        }
+        let tally = std::mem::take(&mut self.tally);
+        if tally != Tally::default() {
+            self.telemetry().metrics.processed(&tally, started_at.elapsed());
         }
     }
 
@@ -109,6 +116,7 @@ impl Core {
         // The record that the sinks remember is read again only to be recognised.
         if !(counts && delivers || is_looked_at && !counts && !delivers) {
             self.gated += 1;
+            self.tally.gated += 1;
         }
         let delivered = if counts || delivers {
             match self.count_and_deliver(run, compiled, message, counts, delivers) {
@@ -121,6 +129,8 @@ impl Core {
         };
         if counts {
             run.state_next = offset + 1;
+            let bytes = message.key().map_or(0, <[u8]>::len) + message.value().map_or(0, <[u8]>::len);
+            self.tally.consumed_bytes += bytes as u64;
         }
         if let Err(error) = delivered {
             return Step::Failed(error);
@@ -147,8 +157,10 @@ impl Core {
             Err(rejection) => {
                 if counts {
                     run.state.count_dead_letter(rejection.reason);
+                    self.tally.rejected += 1;
                 }
                 if delivers {
+                    self.telemetry().metrics.dead_letter(rejection.reason.code());
                     let produced = self.deliver(run, message, |delivery, producer, topics, run| {
                         delivery.rejection(producer, topics, run, message, *rejection)
                     });
@@ -181,14 +193,23 @@ impl Core {
                 tracing::error!(partition = run.partition, %error, "a state is of no more use: it is loaded again");
                 return Ok(Some(Pause::Reload));
             }
+            let outcome =
+                if login.counted.processed { &mut self.tally.passed } else { &mut self.tally.filtered };
+            *outcome += 1;
         }
         if self.unpassed < UNPASSED_MAX {
             self.note_passing(login);
         }
         if delivers && login.counted.processed {
+            let refused = run.delivery.output_refused;
             self.deliver(run, message, |delivery, producer, topics, run| {
                 delivery.output(producer, topics, run, message, login)
             })?;
+            if run.delivery.output_refused > refused {
+                self.telemetry().metrics.dead_letter(OUTPUT_REFUSED);
+            } else {
+                self.tally.produced_bytes += self.delivery.output_bytes();
+            }
         }
         Ok(None)
     }

@@ -80,6 +80,11 @@ impl Delivery {
         }
     }
 
+    /// How long the value of the latest output is.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        self.value.len() as u64
+    }
+
     /// Delivers a login that passed the filter.
     pub(crate) fn output(
         &mut self,

@@ -19,7 +19,7 @@ pub(crate) enum Request {
     /// Fetch parts of a partition's state, as of a token.
     LoadScopes(LeaseId, Token, Vec<Scope>),
     /// Store a partition's state.
-    Flush(LeaseId, Box<Flush>),
+    Flush(LeaseId, Box<Flush>, Origin),
     /// Find transactions that were never ended, for the producer made at this moment.
     FindLeftOpen(Instant),
     /// Find the end of the batch at this offset, which the client cannot read.
@@ -52,6 +52,14 @@ pub(crate) enum Event {
     Fatal(crate::exit::Failure),
     /// Drain and stop.
     Stop,
+}
+
+/// What a flush comes from.
+pub(crate) struct Origin {
+    /// The timestamp of its last record in milliseconds; -1 when unknown.
+    pub(crate) timestamp_ms: i64,
+    /// The span that handled the latest batch.
+    pub(crate) trace: opentelemetry::Context,
 }
 
 /// Where transactions are open that are not over soon.

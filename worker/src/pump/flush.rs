@@ -9,11 +9,12 @@ use insights::state::Scope;
 use insights::store::Parts;
 
 use super::Core;
-use super::event::{Cause, Report, Request};
+use super::event::{Cause, Origin, Report, Request};
 use super::lease::LeaseId;
 use super::run::Pause;
 use crate::client::{Consumer, Position};
 use crate::crash::{self, Point};
+use crate::telemetry::Zombie;
 
 impl Core {
     /// Flushes every partition whose time has come.
@@ -42,9 +43,15 @@ impl Core {
         let Some(run) = lease.run_mut().filter(|run| run.is_flush_due()) else {
             return;
         };
+        let is_ahead = run.state_next > run.committed;
         let flush = run.flush(owner, &nonce, Instant::now());
         crash::point(Point::FlushMade);
-        self.send(Request::Flush(id, Box::new(flush)));
+        let timestamp_ms = run.last_timestamp_ms();
+        if is_ahead {
+            self.telemetry().metrics.violated("redis_ahead_of_kafka");
+        }
+        let origin = Origin { timestamp_ms, trace: self.spans.latest() };
+        self.send(Request::Flush(id, Box::new(flush), origin));
     }
 
     /// A flush is stored.
@@ -75,10 +82,10 @@ impl Core {
         self.reload(consumer, &[id.partition]);
     }
 
-    #[expect(clippy::unused_self, reason = "speaks for the pump")]
     pub(super) fn note_conflict(&self, id: &LeaseId, cause: Cause) {
         match cause {
             Cause::Flush => {
+                self.telemetry().metrics.fenced(Zombie::Redis);
                 tracing::warn!(partition = id.partition, "compare-and-set refused: another state is stored");
             }
             Cause::Check => {
@@ -175,6 +182,8 @@ impl Core {
             .runs()
             .map(|run| (run.partition, (run.state_next, run.last_timestamp_ms())))
             .collect();
+        let queues = (consumer.queue_length(), self.producer.producer.queue_length());
+        self.telemetry().metrics.pump(busy.min(1.0), queues.0, queues.1);
         self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {

@@ -12,6 +12,7 @@ mod flush;
 mod lease;
 mod rebalance;
 pub(crate) mod run;
+mod spans;
 mod transaction;
 mod transactional_id;
 
@@ -19,7 +20,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use insights::record::Scratch;
 use insights::spec::PipelineSpec;
@@ -29,15 +30,17 @@ use tokio::sync::mpsc::UnboundedSender;
 use self::bounds::Progress;
 use self::lease::{Leases, Phase};
 use self::run::{Pause, Run};
+use self::spans::Spans;
 use crate::client::{self, Batch, Consumer, Generation, Position, Producer};
 use crate::crash::{self, Point};
 use crate::exit::Failure;
+use crate::telemetry::{Place, Tally, Telemetry};
 use crate::watchdog::Watchdog;
 
 pub(crate) use self::beginning::Beginning;
 pub(crate) use self::bounds::Bounds;
 pub(crate) use self::deliver::{Delivery, Destination};
-pub(crate) use self::event::{Cause, Event, LeftOpen, Report, Request};
+pub(crate) use self::event::{Cause, Event, LeftOpen, Origin, Report, Request};
 pub(crate) use self::lease::LeaseId;
 pub(crate) use self::transaction::LOG_AWAY_EVERY;
 
@@ -61,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) events: Receiver<Event>,
     /// Ends the process when a call hangs.
     pub(crate) watchdog: Watchdog,
+    /// What is told to the outside.
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What a pump did.
@@ -120,6 +125,11 @@ struct Core {
     unpassed: u32,
     /// Records read below a gate since the last report.
     gated: u64,
+    /// What the batch at hand brought.
+    tally: Tally,
+    spans: Spans,
+    /// When the open transaction began, for its spans.
+    producing_since: Option<SystemTime>,
     stopping: bool,
     failure: Option<Failure>,
     drained_clean: bool,
@@ -181,6 +191,9 @@ impl Core {
             busy: Duration::ZERO,
             unpassed: 0,
             gated: 0,
+            tally: Tally::default(),
+            spans: Spans::new(&settings),
+            producing_since: None,
             stopping: false,
             failure: None,
             drained_clean: false,
@@ -192,11 +205,26 @@ impl Core {
         &self.settings.watchdog
     }
 
+    fn telemetry(&self) -> &Telemetry {
+        &self.settings.telemetry
+    }
+
+    /// Shows where each partition stands.
+    fn show_places(&self) {
+        let place = |run: &Run| Place {
+            kafka_next: run.committed,
+            redis_next: run.redis.next,
+            timestamp_ms: run.last_timestamp_ms(),
+        };
+        self.telemetry().metrics.places.set(self.leases.runs().map(|run| (run.partition, place(run))));
+    }
+
     /// The loop: read, count and deliver, commit on the beat, flush.
     fn work(&mut self, consumer: &Consumer, batch: &mut Batch) -> Result<(), Failure> {
         let mut subscribed = false;
         loop {
             self.watchdog().allow(TURN_LIMIT + WATCHDOG_MARGIN);
+            self.telemetry().health.turned();
             self.apply_events(consumer);
             self.start_producer();
             if !subscribed && self.producer.is_ready() {
@@ -204,7 +232,9 @@ impl Core {
                 subscribed = true;
             }
             self.batch_number += 1;
+            let polled_since = self.spans.now();
             consumer.poll(batch, BEAT, self);
+            let processing = self.spans.batch(polled_since, batch);
             let woke_at = Instant::now();
             if let Some(reason) = consumer.take_fatal() {
                 return Err(Failure::runtime(anyhow::anyhow!(
@@ -212,6 +242,7 @@ impl Core {
                 )));
             }
             self.process(consumer, batch);
+            drop(processing);
             self.serve_producer(consumer);
             if woke_at.duration_since(self.last_commit_at) >= COMMIT_EVERY || self.progress.is_exhausted() {
                 self.commit(consumer);
@@ -275,6 +306,7 @@ impl Core {
         };
         lease.fetching = true;
         lease.phase = Phase::Running(Some(run));
+        self.show_places();
         if let Err(error) = started {
             tracing::warn!(partition, %error, "failed to start reading a partition: it is loaded again");
             self.reload(consumer, &[partition]);

@@ -10,6 +10,7 @@ use super::event::{Event, Request};
 use super::{Core, DRAIN_LIMIT};
 use crate::client::{Consumer, RebalanceHandler};
 use crate::crash::{self, Point};
+use crate::telemetry::Rebalance;
 
 impl RebalanceHandler for Core {
     fn assigned(&mut self, consumer: &Consumer, partitions: &[i32]) {
@@ -18,7 +19,10 @@ impl RebalanceHandler for Core {
             open_transaction = self.transaction_since.is_some(),
             "partitions assigned"
         );
+        let _span = tracing::info_span!("assign", ?partitions).entered();
         crash::point(Point::Assigned);
+        self.telemetry().metrics.rebalanced(Rebalance::Assigned);
+        self.telemetry().health.joined(true);
         let ids: Vec<_> = partitions.iter().map(|&partition| self.leases.grant(partition)).collect();
         // What was read before is still ours: the group only moved to its next generation.
         self.recapture_generation(consumer);
@@ -36,7 +40,12 @@ impl RebalanceHandler for Core {
             open_transaction = self.transaction_since.is_some(),
             "partitions revoked"
         );
+        let _span = tracing::info_span!("revoke", ?partitions, lost).entered();
         crash::point(Point::Revoked);
+        self.telemetry().metrics.rebalanced(if lost { Rebalance::Lost } else { Rebalance::Revoked });
+        if lost {
+            self.telemetry().health.joined(false);
+        }
         if lost {
             self.lost_at = Some(Instant::now());
             if self.transaction_since.is_some() {
@@ -56,6 +65,7 @@ impl RebalanceHandler for Core {
         }
         self.progress.rebalanced();
         self.note_publisher();
+        self.show_places();
         fetching
     }
 }

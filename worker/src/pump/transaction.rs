@@ -14,6 +14,7 @@ use crate::client::{self, Commit, Consumer, Error, Kind, Position, Refusal};
 use crate::crash::{self, Point};
 use crate::exit::Failure;
 use crate::protocol::delivery::{self, Form};
+use crate::telemetry::{Transaction, Zombie};
 
 impl Core {
     /// Begins a transaction unless one is open.
@@ -30,6 +31,7 @@ impl Core {
         };
         producer.begin()?;
         self.transaction_since = Some(Instant::now());
+        self.producing_since = self.spans.now();
         crash::point(Point::Begun);
         Ok(())
     }
@@ -64,16 +66,30 @@ impl Core {
             return self.reload_paused(consumer);
         }
         let started_at = Instant::now();
-        match self.try_commit(consumer, &commits) {
+        let committing = self.spans.commit(commits.len());
+        let outcome = self.try_commit(consumer, &commits);
+        let outputs = self.delivery.produced.iter().filter(|produced| produced.output).count();
+        self.spans.sent(self.producing_since.take(), outputs, outcome.as_ref().err());
+        if let (Some(committing), Err(error)) = (&committing, &outcome) {
+            committing.failed(error);
+        }
+        if outcome.is_ok() {
+            self.telemetry().metrics.transaction(Transaction::Committed, Some(started_at.elapsed()));
+        }
+        match outcome {
             Ok(()) => {
                 tracing::debug!(
                     took_ms = started_at.elapsed().as_millis(),
                     partitions = commits.len(),
                     "transaction committed"
                 );
+                drop(committing);
                 self.has_committed(consumer);
             }
-            Err(error) => self.commit_failed(consumer, &error),
+            Err(error) => {
+                drop(committing);
+                self.commit_failed(consumer, &error);
+            }
         }
         self.reload_paused(consumer);
     }
@@ -117,12 +133,18 @@ impl Core {
         self.progress.committed();
         self.away_since = None;
         self.away_logged_at = None;
+        let mut fell = false;
         for (_, run) in self.leases.runs_mut() {
+            fell |= run.out_next < run.committed;
             run.committed();
             if !run.is_flushed() {
                 run.redis.behind_since.get_or_insert(now);
             }
         }
+        if fell {
+            self.telemetry().metrics.violated("committed_offset_fell");
+        }
+        self.show_places();
         let Some((producer, _)) = self.producer.ready() else {
             return;
         };
@@ -145,6 +167,7 @@ impl Core {
         match error.kind {
             Kind::ProducerFenced => self.fenced_or_timed_out(consumer),
             Kind::Fenced => {
+                self.telemetry().metrics.fenced(Zombie::Group);
                 tracing::warn!(%error, "commit fenced: the group moved on");
                 self.generation = None;
                 self.abort(consumer, "the group moved on");
@@ -156,6 +179,7 @@ impl Core {
             _ => {
                 self.note_away("Kafka", error);
                 tracing::warn!(%error, "the outcome of a transaction is unknown: the producer is replaced");
+                self.telemetry().metrics.transaction(Transaction::Unknown, None);
                 self.replace_and_reload(consumer);
             }
         }
@@ -169,6 +193,7 @@ impl Core {
             return;
         };
         tracing::info!(why, records, "transaction aborted");
+        self.telemetry().metrics.transaction(Transaction::Aborted, None);
         let aborted = repeat(Instant::now() + ABORT_LIMIT, |limit| producer.abort(limit));
         let trouble = producer.take_trouble();
         producer.take_refusals();
@@ -185,6 +210,7 @@ impl Core {
     /// A worker that slept is fenced in the same words as one whose name another took: by the broker, which ended its
     /// transaction, or by the next owner of its partitions, who could not wait for that.
     fn fenced_or_timed_out(&mut self, consumer: &Consumer) {
+        self.telemetry().metrics.fenced(Zombie::Producer);
         let timed_out =
             self.transaction_since.take().is_some_and(|since| since.elapsed() >= client::TRANSACTION_TIMEOUT);
         let was_away = self.lost_at.is_some_and(|at| at.elapsed() < client::TRANSACTION_TIMEOUT);

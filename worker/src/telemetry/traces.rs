@@ -1,0 +1,60 @@
+//! Traces, as the standard `OTEL_*` variables set them.
+//!
+//! Owns when spans are made at all: once an endpoint is named. The sampler is the SDK's own; our spans have no remote parent,
+//! so that a producer's sampled flag never decides how much is recorded.
+
+use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{KeyValue, global};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+use super::export::{Export, Flush};
+
+static ARE_ON: AtomicBool = AtomicBool::new(false);
+
+/// Whether spans are exported.
+pub(crate) fn are_on() -> bool {
+    ARE_ON.load(Ordering::Relaxed)
+}
+
+/// Starts to export, where an endpoint is named. Must be called within a runtime, which exports.
+///
+/// Errors: a variable that cannot be read.
+pub(crate) fn start() -> Result<Option<(SdkTracer, Flush)>, anyhow::Error> {
+    let has_endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .iter()
+        .any(|name| env::var(name).is_ok_and(|value| !value.is_empty()));
+    let is_off = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"))
+        || env::var("OTEL_TRACES_EXPORTER").is_ok_and(|value| value == "none");
+    if !has_endpoint || is_off {
+        return Ok(None);
+    }
+    let protocol = env::var("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+        .or_else(|_| env::var("OTEL_EXPORTER_OTLP_PROTOCOL"))
+        .unwrap_or_default();
+    let exporter = match protocol.as_str() {
+        "grpc" => SpanExporter::builder().with_tonic().build(),
+        "" | "http/protobuf" => SpanExporter::builder().with_http().build(),
+        other => anyhow::bail!(
+            "OTEL_EXPORTER_OTLP_PROTOCOL is `{other}`: use `grpc` (port 4317) or `http/protobuf` (port 4318)"
+        ),
+    };
+    let exporter = exporter.context("the OTEL_EXPORTER_OTLP_* variables name no collector")?;
+    let (export, flush) = Export::new(exporter);
+    let mut resource = Resource::builder();
+    if env::var("OTEL_SERVICE_NAME").map_or(true, |name| name.is_empty()) {
+        resource = resource.with_service_name("rollcall");
+    }
+    let resource =
+        resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+    let provider = SdkTracerProvider::builder().with_resource(resource).with_span_processor(export).build();
+    let tracer = provider.tracer("rollcall");
+    global::set_tracer_provider(provider);
+    ARE_ON.store(true, Ordering::Relaxed);
+    Ok(Some((tracer, flush)))
+}
