@@ -163,10 +163,16 @@ fn a_batch_is_a_trace_that_a_producers_trace_leads_to() -> Result<()> {
     )?;
     assert_eq!(generator.wait_exit(DEADLINE)?, 0, "{}", generator.stderr());
     let options = WorkerOptions::new(&pipeline.config()).args(&["--name", "w", "--log-format", "json"]);
+    let options = options.args(&["--metrics-address", "127.0.0.1:0"]);
     let mut worker = Worker::start(
         options.args(&["--log", "debug"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", &jaeger.http_endpoint()),
     )?;
     pipeline.wait_until_published()?;
+    let said: Value = serde_json::from_str(&worker.wait_for_line("metrics on /metrics", DEADLINE)?)?;
+    let scrape = http::get(said["address"].as_str().unwrap_or_default(), "/metrics")?.body;
+    parse(&scrape)?;
+    let exemplar = scrape.split("# {trace_id=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let exemplar = exemplar.context("a histogram names a trace")?.to_owned();
     worker.terminate()?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
     let produced = jaeger.spans("app")?;
@@ -206,6 +212,7 @@ fn a_batch_is_a_trace_that_a_producers_trace_leads_to() -> Result<()> {
         .find(|line| line["message"] == "transaction committed" && line.get("trace_id").is_some());
     let committed = committed.context("no log line of a commit bears a trace")?;
     assert!(traces.contains(committed["trace_id"].as_str().unwrap_or_default()), "{committed}");
+    assert!(traces.contains(&exemplar), "{exemplar}");
     Ok(())
 }
 

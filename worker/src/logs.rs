@@ -2,6 +2,7 @@
 //!
 //! Owns the filter, which can be changed while the process runs. A line within a span bears its trace.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -69,6 +70,28 @@ pub(crate) fn set_filter(wanted: &str) -> Result<(), String> {
     Ok(())
 }
 
+thread_local! {
+    /// The partition at hand on this thread, and the first offset of its batch.
+    static BATCH: Cell<Option<(i32, i64)>> = const { Cell::new(None) };
+}
+
+/// While this lives, lines of this thread name the batch that they come from.
+pub(crate) struct Batch;
+
+impl Batch {
+    /// Records of `partition` from `offset` on are at hand.
+    pub(crate) fn enter(partition: i32, offset: i64) -> Self {
+        BATCH.set(Some((partition, offset)));
+        Self
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        BATCH.set(None);
+    }
+}
+
 /// One JSON object a line, with the field names of OpenTelemetry's log data model.
 struct Json;
 
@@ -89,6 +112,10 @@ where
         line.add("level", metadata.level().as_str());
         event.record(&mut line);
         line.add("target", metadata.target());
+        if let Some((partition, offset)) = BATCH.get() {
+            line.add("batch_partition", partition);
+            line.add("batch_offset", offset);
+        }
         let context = Context::current();
         let span = context.span();
         if span.span_context().is_valid() {

@@ -15,6 +15,7 @@ use super::lease::LeaseId;
 use super::run::{Pause, Run};
 use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
+use crate::logs;
 use crate::protocol::delivery::OUTPUT_REFUSED;
 use crate::protocol::start::Halt;
 use crate::revision::Compiled;
@@ -68,6 +69,7 @@ impl Core {
             while next_of(messages, partition).is_some() {}
             return;
         };
+        let _batch = messages.peek().map(|first| logs::Batch::enter(partition, first.offset()));
         let mut compiled = Arc::clone(&run.timeline.current);
         let mut last = None;
         let mut stopped = None;

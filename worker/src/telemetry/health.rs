@@ -77,3 +77,33 @@ impl Health {
 
 /// Beyond what the watchdog allows, which ends the process.
 const TURN_LIMIT_MS: i64 = 30_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pump_that_stands_still_is_not_alive_but_one_that_has_not_begun_is() {
+        let health = Health::default();
+        assert!(health.is_alive());
+        health.turned();
+        assert!(health.is_alive());
+        health.turned_at_ms.store(now_ms() - TURN_LIMIT_MS - 1, Ordering::Relaxed);
+        assert!(!health.is_alive());
+    }
+
+    #[test]
+    fn what_is_away_keeps_its_beginning_until_it_answers() {
+        let health = Health::default();
+        health.joined(true);
+        assert!(health.readiness().0);
+        for _ in 0..2 {
+            assert_eq!(health.answered(Service::Kafka, Err::<(), _>("no route")), None);
+        }
+        let (is_ready, body) = health.readiness();
+        assert!(!is_ready);
+        assert_eq!(body.pointer("/waiting/0/why"), Some(&Value::from("no route")));
+        assert_eq!(health.answered(Service::Kafka, Ok::<_, &str>(1)), Some(1));
+        assert!(health.readiness().0);
+    }
+}

@@ -1,7 +1,7 @@
 //! Traces, as the standard `OTEL_*` variables set them.
 //!
-//! Owns when spans are made at all: once an endpoint is named. The sampler is the SDK's own; our spans have no remote parent,
-//! so that a producer's sampled flag never decides how much is recorded.
+//! Owns when spans are made at all (once an endpoint is named), and how many: the sampler decides each batch by itself. A
+//! producer's sampled flag adds a link, and within a recorded batch a span of its record; it never makes a batch be recorded.
 
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 
 use super::export::{Export, Flush};
 
@@ -52,9 +52,32 @@ pub(crate) fn start() -> Result<Option<(SdkTracer, Flush)>, anyhow::Error> {
     }
     let resource =
         resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
-    let provider = SdkTracerProvider::builder().with_resource(resource).with_span_processor(export).build();
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(sampler()?)
+        .with_span_processor(export)
+        .build();
     let tracer = provider.tracer("rollcall");
     global::set_tracer_provider(provider);
     ARE_ON.store(true, Ordering::Relaxed);
     Ok(Some((tracer, flush)))
+}
+
+/// `OTEL_TRACES_SAMPLER` and its argument. What is under a recorded span is recorded with it, whatever the name says: only
+/// batches are decided on.
+fn sampler() -> Result<Sampler, anyhow::Error> {
+    let name = env::var("OTEL_TRACES_SAMPLER").unwrap_or_default();
+    let batches = match name.trim_start_matches("parentbased_") {
+        "" | "always_on" => Sampler::AlwaysOn,
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => {
+            let share = env::var("OTEL_TRACES_SAMPLER_ARG").unwrap_or_else(|_| "1".to_owned());
+            match share.parse::<f64>() {
+                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Sampler::TraceIdRatioBased(ratio),
+                _ => anyhow::bail!("OTEL_TRACES_SAMPLER_ARG is `{share}`: give a share from 0 to 1"),
+            }
+        }
+        _ => anyhow::bail!("OTEL_TRACES_SAMPLER is `{name}`: use always_on, always_off or traceidratio"),
+    };
+    Ok(Sampler::ParentBased(Box::new(batches)))
 }
