@@ -386,7 +386,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 samples = {}
 for family in text_string_to_metric_families(sys.stdin.read()):
     for sample in family.samples:
-        labels = ','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()) if k != 'le')
+        labels = ','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))
         samples[f'{sample.name}{{{labels}}}'] = sample.value
 print(json.dumps(samples))
 ";

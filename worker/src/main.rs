@@ -4,6 +4,7 @@
 
 mod args;
 mod backend;
+mod clock;
 mod command;
 mod configuration;
 mod control;

@@ -9,9 +9,9 @@ use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _};
 use opentelemetry::{KeyValue, global};
 
 use super::{Away, Context};
+use crate::clock::now_ms;
 use crate::crash::{self, Point};
 use crate::exit::Failure;
-use crate::pump::deliver::now_ms;
 use crate::pump::{Cause, Event, LeaseId, Origin};
 use crate::telemetry;
 

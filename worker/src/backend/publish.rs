@@ -15,9 +15,9 @@ use serde_json::Value;
 use super::former::{Vector, keys_of, vector_of, with_keys};
 use super::report::{complete_through_ms, gone};
 use super::{Away, Context, read_head, read_history};
+use crate::clock::now_ms;
 use crate::crash::{self, Point};
 use crate::protocol::progress::{Gap, Head, counter};
-use crate::pump::deliver::now_ms;
 use crate::pump::run::MANIFEST;
 
 /// Publishes when something changed.

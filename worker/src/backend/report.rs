@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use crate::clock::now_ms;
 use crate::protocol::progress::Head;
 use crate::pump::Report;
-use crate::pump::deliver::now_ms;
 
 /// A worker's report as it is stored.
 #[derive(Debug, Serialize, Deserialize)]

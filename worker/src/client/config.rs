@@ -21,7 +21,8 @@ pub fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
         .set("fetch.min.bytes", "1000000")
         .set("fetch.wait.max.ms", "20")
         .set("queued.min.messages", "100000")
-        .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KBYTES.to_string());
+        .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KBYTES.to_string())
+        .set("statistics.interval.ms", STATISTICS_EVERY_MS);
     overridden(config, spec)
 }
 
@@ -40,6 +41,7 @@ pub fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> Clie
         .set("queue.buffering.max.messages", "1000000")
         .set("queue.buffering.max.kbytes", "32768")
         .set("message.max.bytes", MESSAGE_BYTES_MAX)
+        .set("statistics.interval.ms", STATISTICS_EVERY_MS)
         // Below the topics' usual limit of 1 MB: a broker refuses batches, not records.
         .set("batch.size", "500000");
     overridden(config, spec)
@@ -120,6 +122,9 @@ fn overridden(mut config: ClientConfig, spec: &PipelineSpec) -> ClientConfig {
     }
     config
 }
+
+/// As often as the worker reports.
+const STATISTICS_EVERY_MS: &str = "5000";
 
 /// Bounds the records that wait in the consumer; nothing is gained above.
 const CONSUMER_QUEUE_KBYTES: u32 = 16_384;

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::list::{self, List, Position, c_string};
 use super::message::Batch;
 use super::producer::milliseconds;
+use super::queues::Queues;
 
 /// Answers rebalances. Its methods run inside [`Consumer::poll`] and [`Consumer::close`], on the calling thread.
 pub trait RebalanceHandler {
@@ -45,6 +46,7 @@ impl Consumer {
                 sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
                 sys::rd_kafka_conf_set_rebalance_cb(conf, Some(rebalanced));
                 sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
+                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted));
             },
         )?;
         // SAFETY: the client is alive. Sending everything to the consumer's queue lets the batch call serve it all.
@@ -89,10 +91,9 @@ impl Consumer {
         });
     }
 
-    /// How many records wait to be polled.
-    pub fn queue_length(&self) -> usize {
-        // SAFETY: the queue is alive.
-        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) }
+    /// What waits to be polled, as of the last statistics.
+    pub fn queues(&self) -> Queues {
+        self.callbacks.queues.get()
     }
 
     /// Starts to fetch these partitions from these offsets, beside those fetched already.
@@ -283,6 +284,20 @@ pub(super) fn create(
 struct Callbacks {
     lent: Cell<Option<(*mut dyn RebalanceHandler, *const Consumer)>>,
     fatal: RefCell<Option<String>>,
+    queues: Cell<Queues>,
+}
+
+unsafe extern "C" fn counted(
+    _client: *mut sys::rd_kafka_t,
+    json: *mut c_char,
+    length: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka passes its statistics and the opaque that was set at creation.
+    let (callbacks, queues) = unsafe { (&*opaque.cast::<Callbacks>(), Queues::of_callback(json, length)) };
+    callbacks.queues.set(queues.unwrap_or_default());
+    // librdkafka keeps the text, and frees it.
+    0
 }
 
 unsafe extern "C" fn rebalanced(

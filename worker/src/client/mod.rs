@@ -15,6 +15,7 @@ mod error;
 mod list;
 mod message;
 mod producer;
+mod queues;
 mod quiet;
 mod topic_id;
 
@@ -24,5 +25,6 @@ pub use self::error::{Error, Kind};
 pub use self::list::{Commit, Position};
 pub use self::message::{Batch, Message};
 pub use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};
+pub use self::queues::Queues;
 pub use self::quiet::Quiet;
 pub use self::topic_id::topic_id;

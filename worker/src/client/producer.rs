@@ -1,7 +1,7 @@
 //! The transactional producer.
 
-use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_void};
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::consumer::Generation;
 use super::error::Error;
 use super::list::{Commit, List, c_string};
 use super::message::Message;
+use super::queues::Queues;
 
 /// A transactional producer. It belongs to one thread.
 pub struct Producer {
@@ -67,6 +68,7 @@ impl Producer {
             |conf| unsafe {
                 sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
                 sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
+                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted));
                 connections.watch(conf);
             },
         )?;
@@ -183,11 +185,9 @@ impl Producer {
         code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
-    /// How many records wait for an answer.
-    pub fn queue_length(&self) -> usize {
-        // SAFETY: the client is alive.
-        let length = unsafe { sys::rd_kafka_outq_len(self.client.as_ptr()) };
-        usize::try_from(length).unwrap_or(0)
+    /// What waits for an answer, as of the last statistics.
+    pub fn queues(&self) -> Queues {
+        self.callbacks.queues.get()
     }
 
     /// Serves callbacks.
@@ -286,6 +286,20 @@ impl Drop for Handle {
 #[derive(Default)]
 struct Callbacks {
     refusals: RefCell<Vec<Refusal>>,
+    queues: Cell<Queues>,
+}
+
+unsafe extern "C" fn counted(
+    _client: *mut sys::rd_kafka_t,
+    json: *mut c_char,
+    length: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka passes its statistics and the opaque that was set at creation.
+    let (callbacks, queues) = unsafe { (&*opaque.cast::<Callbacks>(), Queues::of_callback(json, length)) };
+    callbacks.queues.set(queues.unwrap_or_default());
+    // librdkafka keeps the text, and frees it.
+    0
 }
 
 unsafe extern "C" fn delivered(

@@ -23,11 +23,11 @@ use super::generate::{Logins, send};
 use super::worker::{Worker, work};
 use crate::args::{DemoArguments, OutputFormat};
 use crate::client;
+use crate::clock::now_ms;
 use crate::exit::Failure;
 use crate::json::{at, number_at, text_at};
 use crate::output;
 use crate::pump::Bounds;
-use crate::pump::deliver::now_ms;
 use crate::signals::Signals;
 
 /// Runs the command.

@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 
 use crate::args::GenerateArguments;
 use crate::client;
+use crate::clock::now_ms;
 use crate::configuration;
 use crate::control::Control;
 use crate::exit::Failure;
-use crate::pump::deliver::now_ms;
 use crate::signals::Signals;
 use crate::telemetry;
 

@@ -4,12 +4,12 @@
 
 use std::ffi::CStr;
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use insights::record::{Key, Login, Rejection};
 
 use super::run::Run;
 use crate::client::{Error, Headers, Message, Outgoing, Producer, Topic};
+use crate::clock::now_ms;
 use crate::crash::{self, Point};
 use crate::protocol::delivery::{DeadLetterForm, Form, OUTPUT_REFUSED};
 use crate::protocol::progress::{Gap, UNDELIVERABLE};
@@ -223,12 +223,6 @@ fn write_source(into: &mut Vec<u8>, run: &Run, message: Message<'_>) {
     into.clear();
     write!(into, "{}:{}:{}", run.incarnation, message.partition(), message.offset())
         .expect("writing into memory does not fail");
-}
-
-/// The time now, in milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The header that says where a record comes from.

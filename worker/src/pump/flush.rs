@@ -182,8 +182,8 @@ impl Core {
             .runs()
             .map(|run| (run.partition, (run.state_next, run.last_timestamp_ms())))
             .collect();
-        let queues = (consumer.queue_length(), self.producer.producer.queue_length());
-        self.telemetry().metrics.pump(busy.min(1.0), queues.0, queues.1);
+        let queues = [("consumer", consumer.queues()), ("producer", self.producer.producer.queues())];
+        self.telemetry().metrics.pump(busy.min(1.0), queues);
         self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::Core;
 use super::event::{LeftOpen, Request};
 use super::transaction::repeat;
-use super::{Core, deliver};
 use crate::client::{Commit, Consumer, Error, Generation, Headers, Kind, Outgoing};
+use crate::clock::now_ms;
 
 impl Core {
     /// Takes the transactional id, if that is not done yet; others go on meanwhile.
@@ -71,7 +72,7 @@ impl Core {
                     partition,
                     key: Some(b"aborted"),
                     value: None,
-                    timestamp_ms: deliver::now_ms(),
+                    timestamp_ms: now_ms(),
                     headers: Headers::default(),
                     origin: 0,
                 })?;

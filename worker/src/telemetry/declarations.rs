@@ -26,7 +26,7 @@ const fn declare(
 }
 
 /// Every metric, in the order of the README's table.
-static DECLARATIONS: [Declaration; 21] = [
+static DECLARATIONS: [Declaration; 22] = [
     declare(
         "rollcall_records",
         "counter",
@@ -121,6 +121,7 @@ static DECLARATIONS: [Declaration; 21] = [
         &["client"],
         "Records that wait in librdkafka's queues.",
     ),
+    declare("rollcall_client_queue", "gauge", Some(Unit::Bytes), &["client"], "Their bytes."),
     declare("rollcall_resident_memory", "gauge", Some(Unit::Bytes), &[], "Resident memory of the process."),
     declare(
         "rollcall_dropped_spans",

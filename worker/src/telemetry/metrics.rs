@@ -16,6 +16,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::client::Queues;
+
 use super::declarations::declaration;
 use super::export::DROPPED;
 use super::places::Places;
@@ -93,7 +95,8 @@ pub(crate) struct Metrics {
     transactions: Labelled,
     fenced: Labelled,
     rebalances: Labelled,
-    queues: Family<[(&'static str, &'static str); 1], Gauge>,
+    queue_records: Family<[(&'static str, &'static str); 1], Gauge>,
+    queue_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
     busy: Gauge<f64, std::sync::atomic::AtomicU64>,
     violations: Labelled,
     /// What is known of each partition.
@@ -121,7 +124,8 @@ impl Default for Metrics {
             transactions: registered(&mut registry, "rollcall_transactions", Labelled::default()),
             fenced: registered(&mut registry, "rollcall_fenced", Labelled::default()),
             rebalances: registered(&mut registry, "rollcall_rebalances", Labelled::default()),
-            queues: registered(&mut registry, "rollcall_client_queue_records", Family::default()),
+            queue_records: registered(&mut registry, "rollcall_client_queue_records", Family::default()),
+            queue_bytes: registered(&mut registry, "rollcall_client_queue", Family::default()),
             busy: registered(&mut registry, "rollcall_busy_ratio", Gauge::default()),
             violations: registered(&mut registry, "rollcall_invariant_violations", Labelled::default()),
             places: Arc::clone(&places),
@@ -199,11 +203,14 @@ impl Metrics {
         }
     }
 
-    /// How the pump fares.
-    pub(crate) fn pump(&self, busy: f64, consumer_queue: usize, producer_queue: usize) {
+    /// How the pump fares, and what its clients hold.
+    pub(crate) fn pump(&self, busy: f64, queues: [(&'static str, Queues); 2]) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.busy.set(busy);
-        for (client, length) in [("consumer", consumer_queue), ("producer", producer_queue)] {
-            self.queues.get_or_create(&[("client", client)]).set(i64::try_from(length).unwrap_or(i64::MAX));
+        for (client, queues) in queues {
+            let label = [("client", client)];
+            self.queue_records.get_or_create(&label).set(gauge(queues.records));
+            self.queue_bytes.get_or_create(&label).set(gauge(queues.bytes));
         }
     }
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::declarations::declaration;
-use crate::pump::deliver::now_ms;
+use crate::clock::now_ms;
 
 /// Where a partition stands, as the pump knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

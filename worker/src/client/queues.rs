@@ -1,0 +1,77 @@
+//! What librdkafka holds in its queues, by its own statistics (STATISTICS.md).
+
+use std::collections::BTreeMap;
+use std::ffi::c_char;
+
+use serde::Deserialize;
+
+/// Records in a client's queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// How many.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Queues {
+    /// Reads the statistics of a callback; none when they are not what is expected.
+    ///
+    /// # Safety
+    ///
+    /// `json` must point to `length` bytes.
+    pub(super) unsafe fn of_callback(json: *const c_char, length: usize) -> Option<Self> {
+        // SAFETY: as the caller says.
+        Self::read(unsafe { std::slice::from_raw_parts(json.cast(), length) })
+    }
+
+    fn read(json: &[u8]) -> Option<Self> {
+        let statistics: Statistics = serde_json::from_slice(json).ok()?;
+        let mut queues = Self { records: statistics.msg_cnt, bytes: statistics.msg_size };
+        // All partitions of a consumer share one queue, and each shows it whole.
+        for partition in statistics.topics.into_values().flat_map(|topic| topic.partitions.into_values()) {
+            queues.records = queues.records.max(partition.fetchq_cnt);
+            queues.bytes = queues.bytes.max(partition.fetchq_size);
+        }
+        Some(queues)
+    }
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    msg_cnt: u64,
+    #[serde(default)]
+    msg_size: u64,
+    #[serde(default)]
+    topics: BTreeMap<String, Topic>,
+}
+
+#[derive(Deserialize)]
+struct Topic {
+    #[serde(default)]
+    partitions: BTreeMap<String, Partition>,
+}
+
+#[derive(Deserialize)]
+struct Partition {
+    #[serde(default)]
+    fetchq_cnt: u64,
+    #[serde(default)]
+    fetchq_size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producers_own_and_a_consumers_shared_queue_are_read() {
+        let producer = br#"{"name":"p","msg_cnt":3,"msg_size":700,"topics":{}}"#;
+        assert_eq!(Queues::read(producer), Some(Queues { records: 3, bytes: 700 }));
+        let consumer = br#"{"msg_cnt":0,"msg_size":0,"topics":{"t":{"partitions":{
+            "0":{"fetchq_cnt":9,"fetchq_size":90,"txbytes":1},"1":{"fetchq_cnt":9,"fetchq_size":90}}}}}"#;
+        assert_eq!(Queues::read(consumer), Some(Queues { records: 9, bytes: 90 }));
+        assert_eq!(Queues::read(b"no"), None);
+    }
+}
