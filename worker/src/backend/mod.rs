@@ -35,7 +35,7 @@ use crate::telemetry::Telemetry;
 pub(crate) use self::head::{read_head, read_history};
 pub(crate) use self::publish::{Publisher, gap, read_document};
 pub(crate) use self::unreadable::is_unreadable;
-pub(crate) use self::watch::watch;
+pub(crate) use self::watch::{Watch, watch};
 
 /// What the asynchronous side works with.
 pub(crate) struct Context {

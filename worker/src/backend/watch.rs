@@ -6,25 +6,42 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use insights::spec::PipelineSpec;
+use insights::store::Store;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Context;
 use crate::client::{self, Quiet};
-use crate::telemetry::{Log, Place, Service};
+use crate::control::Control;
+use crate::telemetry::{Log, Place, Service, Telemetry};
 
-/// Asks for as long as the worker lives.
-pub(crate) async fn watch(context: Arc<Context>) {
+/// What is asked, and who wants to know.
+pub(crate) struct Watch {
+    /// The worker's own specification.
+    pub(crate) spec: Arc<PipelineSpec>,
+    /// The worker's name.
+    pub(crate) name: String,
+    /// The store.
+    pub(crate) store: Store,
+    /// The client that asks Kafka.
+    pub(crate) control: Arc<Control>,
+    /// Where the answers go.
+    pub(crate) telemetry: Telemetry,
+}
+
+/// Asks for as long as the worker lives, from before its start is over.
+pub(crate) async fn watch(watch: Watch) {
+    let watch = Arc::new(watch);
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut former = BTreeMap::new();
     loop {
         tick.tick().await;
-        let telemetry = &context.telemetry;
-        telemetry.health.answered(Service::Redis, context.store.tokens(&[0]).await);
+        let telemetry = &watch.telemetry;
+        telemetry.health.answered(Service::Redis, watch.store.tokens(&[0]).await);
         let places = telemetry.metrics.places.get();
-        let (shared, before) = (Arc::clone(&context), std::mem::replace(&mut former, places.clone()));
+        let (shared, before) = (Arc::clone(&watch), std::mem::replace(&mut former, places.clone()));
         let asked = tokio::task::spawn_blocking(move || look(&shared, &places, &before)).await;
         let answer = asked.map_err(anyhow::Error::from).and_then(|answer| answer);
         for (partition, log) in telemetry.health.answered(Service::Kafka, answer).unwrap_or_default() {
@@ -34,24 +51,24 @@ pub(crate) async fn watch(context: Arc<Context>) {
 }
 
 fn look(
-    context: &Context,
+    watch: &Watch,
     places: &BTreeMap<i32, Place>,
     before: &BTreeMap<i32, Place>,
 ) -> Result<BTreeMap<i32, Log>, anyhow::Error> {
     if places.is_empty() {
-        context.control.logs(&[0])?;
+        watch.control.logs(&[0])?;
         return Ok(BTreeMap::new());
     }
     let partitions: Vec<i32> = places.keys().copied().collect();
     let mut logs = BTreeMap::new();
     let mut looked_at = 0;
-    for (partition, found) in context.control.logs(&partitions)? {
+    for (partition, found) in watch.control.logs(&partitions)? {
         let mut log = Log { start: found.start, end: found.end, head: None };
         let Some(place) = places.get(&partition) else { continue };
         let stands = before.get(&partition).is_some_and(|before| before.kafka_next == place.kafka_next);
         if stands && log.end > place.kafka_next && looked_at < LOOKED_AT_MAX {
             looked_at += 1;
-            log.head = timestamp_behind(context, partition, place.kafka_next);
+            log.head = timestamp_behind(watch, partition, place.kafka_next);
         }
         logs.insert(partition, log);
     }
@@ -59,12 +76,12 @@ fn look(
 }
 
 /// The first record at or behind an offset, and its timestamp.
-fn timestamp_behind(context: &Context, partition: i32, offset: i64) -> Option<(i64, i64)> {
-    let mut config = client::control(&context.spec, &context.name);
+fn timestamp_behind(watch: &Watch, partition: i32, offset: i64) -> Option<(i64, i64)> {
+    let mut config = client::control(&watch.spec, &watch.name);
     config.set("fetch.message.max.bytes", "1024");
     let reader: BaseConsumer<Quiet> = config.create_with_context(Quiet).ok()?;
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&context.spec.source.topic, partition, Offset::Offset(offset)).ok()?;
+    list.add_partition_offset(&watch.spec.source.topic, partition, Offset::Offset(offset)).ok()?;
     reader.assign(&list).ok()?;
     let message = reader.poll(LOOK_LIMIT)?.ok()?;
     Some((message.offset(), message.timestamp().to_millis()?))

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use crate::args::{OutputFormat, WorkerArguments};
-use crate::backend::{self, Publisher, read_document};
+use crate::backend::{self, Publisher, Watch, read_document};
 use crate::configuration;
 use crate::control::Control;
 use crate::exit::Failure;
@@ -107,6 +107,15 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
     }
     let control = if worker.is_demo { Control::of_mock } else { Control::new };
     let control = Arc::new(control(&worker.spec, &worker.name).map_err(Failure::runtime)?);
+    if worker.metrics_address.is_some() {
+        tokio::spawn(backend::watch(Watch {
+            spec: Arc::clone(&worker.spec),
+            name: worker.name.clone(),
+            store: worker.store.clone(),
+            control: Arc::clone(&control),
+            telemetry: telemetry.clone(),
+        }));
+    }
     let ready = tokio::select! {
         ready = startup::prepare(&worker.spec, &control, &worker.store, worker.wait).instrument(tracing::info_span!("start")) => ready?,
         _ = &mut stopped => return Ok(Outcome::default()),
@@ -147,9 +156,6 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         watchdog: Watchdog::start(),
         telemetry,
     };
-    if worker.metrics_address.is_some() {
-        tokio::spawn(backend::watch(Arc::clone(&context)));
-    }
     let outcome = pump_until_done(&context, settings, received, events, stopped).await?;
     finish(&context, &worker, outcome).await
 }
