@@ -13,7 +13,7 @@ use super::error::Error;
 use super::list::{self, List, Position, c_string};
 use super::message::Batch;
 use super::producer::milliseconds;
-use super::queues::Queues;
+use super::queues::{HoldsQueues, Queues, counted};
 
 /// Answers rebalances. Its methods run inside [`Consumer::poll`] and [`Consumer::close`], on the calling thread.
 pub trait RebalanceHandler {
@@ -46,7 +46,7 @@ impl Consumer {
                 sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
                 sys::rd_kafka_conf_set_rebalance_cb(conf, Some(rebalanced));
                 sys::rd_kafka_conf_set_error_cb(conf, Some(failed));
-                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted));
+                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted::<Callbacks>));
             },
         )?;
         // SAFETY: the client is alive. Sending everything to the consumer's queue lets the batch call serve it all.
@@ -287,17 +287,10 @@ struct Callbacks {
     queues: Cell<Queues>,
 }
 
-unsafe extern "C" fn counted(
-    _client: *mut sys::rd_kafka_t,
-    json: *mut c_char,
-    length: usize,
-    opaque: *mut c_void,
-) -> c_int {
-    // SAFETY: librdkafka passes its statistics and the opaque that was set at creation.
-    let (callbacks, queues) = unsafe { (&*opaque.cast::<Callbacks>(), Queues::of_callback(json, length)) };
-    callbacks.queues.set(queues.unwrap_or_default());
-    // librdkafka keeps the text, and frees it.
-    0
+impl HoldsQueues for Callbacks {
+    fn queues(&self) -> &Cell<Queues> {
+        &self.queues
+    }
 }
 
 unsafe extern "C" fn rebalanced(

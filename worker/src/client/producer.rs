@@ -1,7 +1,7 @@
 //! The transactional producer.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::consumer::Generation;
 use super::error::Error;
 use super::list::{Commit, List, c_string};
 use super::message::Message;
-use super::queues::Queues;
+use super::queues::{HoldsQueues, Queues, counted};
 
 /// A transactional producer. It belongs to one thread.
 pub struct Producer {
@@ -68,7 +68,7 @@ impl Producer {
             |conf| unsafe {
                 sys::rd_kafka_conf_set_opaque(conf, ptr::from_ref(&*callbacks).cast_mut().cast());
                 sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
-                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted));
+                sys::rd_kafka_conf_set_stats_cb(conf, Some(counted::<Callbacks>));
                 connections.watch(conf);
             },
         )?;
@@ -289,17 +289,10 @@ struct Callbacks {
     queues: Cell<Queues>,
 }
 
-unsafe extern "C" fn counted(
-    _client: *mut sys::rd_kafka_t,
-    json: *mut c_char,
-    length: usize,
-    opaque: *mut c_void,
-) -> c_int {
-    // SAFETY: librdkafka passes its statistics and the opaque that was set at creation.
-    let (callbacks, queues) = unsafe { (&*opaque.cast::<Callbacks>(), Queues::of_callback(json, length)) };
-    callbacks.queues.set(queues.unwrap_or_default());
-    // librdkafka keeps the text, and frees it.
-    0
+impl HoldsQueues for Callbacks {
+    fn queues(&self) -> &Cell<Queues> {
+        &self.queues
+    }
 }
 
 unsafe extern "C" fn delivered(

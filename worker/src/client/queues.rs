@@ -1,8 +1,10 @@
 //! What librdkafka holds in its queues, by its own statistics (STATISTICS.md).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int, c_void};
 
+use rdkafka::bindings as sys;
 use serde::Deserialize;
 
 /// Records in a client's queues.
@@ -15,16 +17,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Reads the statistics of a callback; none when they are not what is expected.
-    ///
-    /// # Safety
-    ///
-    /// `json` must point to `length` bytes.
-    pub(super) unsafe fn of_callback(json: *const c_char, length: usize) -> Option<Self> {
-        // SAFETY: as the caller says.
-        Self::read(unsafe { std::slice::from_raw_parts(json.cast(), length) })
-    }
-
+    /// None when the statistics are not what is expected.
     fn read(json: &[u8]) -> Option<Self> {
         let statistics: Statistics = serde_json::from_slice(json).ok()?;
         let mut queues = Self { records: statistics.msg_cnt, bytes: statistics.msg_size };
@@ -35,6 +28,27 @@ impl Queues {
         }
         Some(queues)
     }
+}
+
+/// A client's opaque that keeps what the latest statistics said.
+pub(super) trait HoldsQueues {
+    /// Where it is kept.
+    fn queues(&self) -> &Cell<Queues>;
+}
+
+/// librdkafka's callback for statistics, of a client whose opaque is an `H`.
+pub(super) unsafe extern "C" fn counted<H: HoldsQueues>(
+    _client: *mut sys::rd_kafka_t,
+    json: *mut c_char,
+    length: usize,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka passes its statistics and the opaque that was set at creation.
+    let (holder, json) =
+        unsafe { (&*opaque.cast::<H>(), std::slice::from_raw_parts(json.cast_const().cast(), length)) };
+    holder.queues().set(Queues::read(json).unwrap_or_default());
+    // librdkafka keeps the text, and frees it.
+    0
 }
 
 #[derive(Deserialize)]

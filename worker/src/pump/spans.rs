@@ -29,7 +29,7 @@ pub(super) struct Spans {
 /// A span that is current while this lives.
 pub(super) struct Current {
     context: Context,
-    // Dropped first of both below: a record's span ends with its batch's.
+    /// The spans of single records end with their batch's.
     _records: Vec<BoxedSpan>,
     _guard: ContextGuard,
 }
@@ -77,8 +77,7 @@ impl Spans {
             return None;
         }
         let mut attributes = self.attributes("poll", "receive", &self.topic);
-        attributes
-            .push(KeyValue::new("messaging.batch.message_count", i64::try_from(count).unwrap_or(i64::MAX)));
+        attributes.push(message_count(count));
         let mut poll = tracer
             .span_builder(format!("poll {}", self.topic))
             .with_kind(SpanKind::Client)
@@ -92,8 +91,7 @@ impl Spans {
         poll.end();
         let parent = Context::new().with_remote_span_context(poll.span_context().clone());
         let mut attributes = self.attributes("process", "process", &self.topic);
-        attributes
-            .push(KeyValue::new("messaging.batch.message_count", i64::try_from(count).unwrap_or(i64::MAX)));
+        attributes.push(message_count(count));
         if let Some(partition) = single_partition(batch) {
             attributes.push(KeyValue::new("messaging.destination.partition.id", partition.to_string()));
         }
@@ -145,8 +143,7 @@ impl Spans {
             return;
         }
         let mut attributes = self.attributes("send", "send", &self.output);
-        attributes
-            .push(KeyValue::new("messaging.batch.message_count", i64::try_from(outputs).unwrap_or(i64::MAX)));
+        attributes.push(message_count(outputs));
         let mut span = tracer
             .span_builder(format!("send {}", self.output))
             .with_kind(SpanKind::Client)
@@ -166,6 +163,10 @@ impl Spans {
         attributes.push(KeyValue::new("messaging.destination.name", topic.to_owned()));
         attributes
     }
+}
+
+fn message_count(count: usize) -> KeyValue {
+    KeyValue::new("messaging.batch.message_count", i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// The sampled producers of a batch's records.

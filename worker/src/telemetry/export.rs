@@ -29,7 +29,6 @@ pub(super) struct Export<E> {
 }
 
 /// Waits until what was handed over is exported.
-#[derive(Clone)]
 pub(crate) struct Flush(mpsc::Sender<Message>);
 
 impl Flush {

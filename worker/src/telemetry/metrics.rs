@@ -16,11 +16,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::client::Queues;
-
 use super::declarations::declaration;
 use super::export::DROPPED;
 use super::places::Places;
+use crate::client::Queues;
 use crate::protocol::delivery::OUTPUT_REFUSED;
 
 /// What became of a transaction.
@@ -107,6 +106,10 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let places = Arc::<Places>::default();
+        registered(&mut registry, "rollcall_dropped_spans", DROPPED.clone());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("rollcall_build", declaration("rollcall_build").help, build);
+        registry.register_collector(Box::new(Arc::clone(&places)));
         let records = registered(&mut registry, "rollcall_records", Labelled::default());
         let outcome = |outcome| records.get_or_create_owned(&[("outcome", outcome)]);
         let metrics = Self {
@@ -128,14 +131,9 @@ impl Default for Metrics {
             queue_bytes: registered(&mut registry, "rollcall_client_queue", Family::default()),
             busy: registered(&mut registry, "rollcall_busy_ratio", Gauge::default()),
             violations: registered(&mut registry, "rollcall_invariant_violations", Labelled::default()),
-            places: Arc::clone(&places),
-            registry: Registry::default(),
+            places,
+            registry,
         };
-        registered(&mut registry, "rollcall_dropped_spans", DROPPED.clone());
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("rollcall_build", declaration("rollcall_build").help, build);
-        registry.register_collector(Box::new(places));
-        let metrics = Self { registry, ..metrics };
         metrics.start_at_zero();
         metrics
     }
@@ -214,7 +212,7 @@ impl Metrics {
         }
     }
 
-    /// A promise was broken: one of [`INVARIANTS`].
+    /// A promise was broken, one of those that are declared below.
     pub(crate) fn violated(&self, invariant: &'static str) {
         debug_assert!(INVARIANTS.contains(&invariant));
         tracing::error!(invariant, "an invariant is violated: this is a bug");
@@ -295,4 +293,4 @@ fn trace() -> Option<[(&'static str, String); 1]> {
 }
 
 /// What must never happen.
-pub(crate) const INVARIANTS: [&str; 2] = ["committed_offset_fell", "redis_ahead_of_kafka"];
+const INVARIANTS: [&str; 2] = ["committed_offset_fell", "redis_ahead_of_kafka"];
