@@ -72,6 +72,22 @@ fn a_worker_may_die_while_it_gives_partitions_up() -> Result<()> {
 }
 
 #[test]
+fn a_bounded_worker_waits_for_partitions_that_are_on_their_way() -> Result<()> {
+    let redis = Redis::start(Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
+    pipeline.feed(&recent_records(86, 2, 100))?;
+    let mut worker = doomed(&pipeline, "w", "Revoked")?;
+    worker.wait_for_line("partition loaded", DEADLINE)?;
+    // The group is stable with a member that has nothing, until the dead one's session is over.
+    let mut other = pipeline.worker("other", &["--until-end"])?;
+    assert_eq!(worker.wait_exit(DEADLINE)?, KILLED, "{}", worker.stderr());
+    pipeline.feed(&recent_records(87, 2, 100))?;
+    assert_eq!(other.wait_exit(DEADLINE)?, 0, "{}", other.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new(), "{}", other.stderr());
+    Ok(())
+}
+
+#[test]
 fn a_worker_may_die_when_it_has_drained() -> Result<()> {
     let redis = Redis::start(Options::new())?;
     let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;

@@ -23,6 +23,7 @@ pub(crate) struct Control {
     consumer: BaseConsumer,
     admin: AdminClient<DefaultClientContext>,
     topic: String,
+    group: String,
     pipeline: String,
     /// The mock cluster answers neither for topic ids nor for settings, and lets the questions time out.
     is_mock: bool,
@@ -40,6 +41,7 @@ impl Control {
             consumer: config.create()?,
             admin: config.create()?,
             topic: spec.source.topic.clone(),
+            group: spec.kafka.group.clone(),
             pipeline: spec.pipeline.clone(),
             is_mock: false,
         })
@@ -72,6 +74,11 @@ impl Control {
             return Ok(None);
         }
         client::topic_id(self.consumer.client(), &self.topic, CALL_LIMIT)
+    }
+
+    /// Which partitions of the source topic the group's members hold; none while the group is rebalancing.
+    pub(crate) fn members(&self) -> Result<Option<client::Members>, client::Error> {
+        client::members(self.consumer.client(), &self.group, &self.topic, CALL_LIMIT)
     }
 
     /// Whether it asks librdkafka's mock cluster.

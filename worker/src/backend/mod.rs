@@ -10,6 +10,7 @@ mod left_open;
 mod load;
 mod loading;
 mod output_tail;
+mod owners;
 mod publish;
 mod report;
 mod unreadable;
@@ -117,6 +118,9 @@ async fn dispatch(
         }
         Request::FindLeftOpen(made_at) => {
             tasks.spawn(left_open::find_left_open(shared, made_at));
+        }
+        Request::AwaitOwners(asked_at) => {
+            tasks.spawn(owners::wait(shared, asked_at));
         }
         Request::FindReadable(id, from) => {
             tasks.spawn(unreadable::find_readable(shared, id, from));

@@ -68,7 +68,7 @@ impl Consumer {
         let list = List::of_partitions(&self.topic, &[PARTITION_UNASSIGNED]);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), list.as_ptr()) };
-        check("failed to subscribe", code)
+        Error::check_code("failed to subscribe", code)
     }
 
     /// Fills `batch` with up to its capacity of records; waits until it is full or `timeout` is over. Rebalances are
@@ -133,7 +133,7 @@ impl Consumer {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_pause_partitions(self.client.as_ptr(), list.as_ptr()) };
-        check("failed to pause", code)?;
+        Error::check_code("failed to pause", code)?;
         first_error("failed to pause", &list)
     }
 
@@ -142,7 +142,7 @@ impl Consumer {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
         let code = unsafe { sys::rd_kafka_resume_partitions(self.client.as_ptr(), list.as_ptr()) };
-        check("failed to resume", code)?;
+        Error::check_code("failed to resume", code)?;
         first_error("failed to resume", &list)
     }
 
@@ -356,16 +356,8 @@ unsafe extern "C" fn logged(
     }
 }
 
-fn check(operation: &'static str, code: sys::rd_kafka_resp_err_t) -> Result<(), Error> {
-    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        Ok(())
-    } else {
-        Err(Error::of_code(operation, code))
-    }
-}
-
 fn first_error(operation: &'static str, list: &List) -> Result<(), Error> {
-    list.elements().into_iter().try_for_each(|(_, code)| check(operation, code))
+    list.elements().into_iter().try_for_each(|(_, code)| Error::check_code(operation, code))
 }
 
 const ERROR_LENGTH: usize = 512;

@@ -48,6 +48,15 @@ impl Error {
         Self { operation, code, message: message.into(), kind: kind_of(code).unwrap_or(Kind::Other) }
     }
 
+    /// `Ok` when the code says that all is well.
+    pub(super) fn check_code(operation: &'static str, code: RDKafkaRespErr) -> Result<(), Self> {
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(())
+        } else {
+            Err(Self::of_code(operation, code))
+        }
+    }
+
     /// Takes an error object over; `Ok` when there is none.
     pub(super) fn check(operation: &'static str, error: *mut sys::rd_kafka_error_t) -> Result<(), Self> {
         if error.is_null() {

@@ -8,6 +8,7 @@
 //! `commit_transaction` adds 100 ms to each transaction. Its configuration and its admin client are used elsewhere.
 #![expect(unsafe_code, reason = "the border to librdkafka; each block says why it is sound")]
 
+mod admin;
 mod config;
 mod connections;
 mod consumer;
@@ -17,8 +18,8 @@ mod message;
 mod producer;
 mod queues;
 mod quiet;
-mod topic_id;
 
+pub use self::admin::{Members, members, topic_id};
 pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
 pub use self::consumer::{Consumer, Generation, RebalanceHandler};
 pub use self::error::{Error, Kind};
@@ -27,4 +28,3 @@ pub use self::message::{Batch, Message};
 pub use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};
 pub use self::queues::Queues;
 pub use self::quiet::Quiet;
-pub use self::topic_id::topic_id;

@@ -2,7 +2,8 @@
 //!
 //! Owns the counts of source records. It never touches a partition.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::Core;
 use super::event::Request;
@@ -39,7 +40,10 @@ pub(super) struct Progress {
     next_print: Option<u64>,
     /// What must be stored before the insights are printed, by partition.
     print_at: Option<Vec<(i32, i64)>>,
-    stable_since: Option<Instant>,
+    /// When it was asked whether every partition has an owner, since the last rebalance.
+    asked_at: Option<Instant>,
+    /// What this worker held when every partition had an owner.
+    owned: Option<BTreeSet<i32>>,
 }
 
 impl Progress {
@@ -51,13 +55,15 @@ impl Progress {
             reported: 0,
             next_print: bounds.insights_every,
             print_at: None,
-            stable_since: None,
+            asked_at: None,
+            owned: None,
         }
     }
 
-    /// Whether one more record may be delivered.
+    /// Whether one more record may be delivered: not beyond the number, nor beyond what is to be printed first.
     pub(super) fn may_take(&self) -> bool {
-        self.bounds.max_messages.is_none_or(|max| self.committed + self.taken < max)
+        let bounds = [self.bounds.max_messages, self.next_print];
+        bounds.into_iter().flatten().all(|bound| self.committed + self.taken < bound)
     }
 
     /// One more record is delivered by the open transaction.
@@ -65,7 +71,7 @@ impl Progress {
         self.taken += 1;
     }
 
-    /// Whether the open transaction delivers all that is left to do.
+    /// Whether the open transaction delivers all that may be delivered for now.
     pub(super) fn is_exhausted(&self) -> bool {
         self.taken > 0 && !self.may_take()
     }
@@ -81,7 +87,15 @@ impl Progress {
 
     /// The group's assignment changed.
     pub(super) fn rebalanced(&mut self) {
-        self.stable_since = Some(Instant::now());
+        self.asked_at = None;
+        self.owned = None;
+    }
+
+    /// Every partition has an owner, and this worker these, unless the group moved on since it was asked.
+    pub(super) fn owned(&mut self, asked_at: Instant, partitions: BTreeSet<i32>) {
+        if self.asked_at == Some(asked_at) {
+            self.owned = Some(partitions);
+        }
     }
 
     /// Records committed since the last call.
@@ -96,46 +110,45 @@ impl Core {
     /// Whether a bounded run has done what it was to do.
     pub(super) fn is_finished(&mut self, consumer: &Consumer) -> bool {
         let bounds = self.settings.bounds;
+        if self.is_print_waiting() {
+            return false;
+        }
         if bounds.max_messages.is_some_and(|max| self.progress.committed >= max) {
             return true;
         }
         if !bounds.until_end {
             return false;
         }
-        if self.leases.iter().next().is_none() {
-            return self.is_idle_member(consumer);
-        }
         let at_end = self.leases.iter().all(|lease| match &lease.phase {
             Phase::Running(Some(run)) => run.read_next >= run.hold_at && !run.has_uncommitted(),
             _ => false,
         });
-        at_end && self.is_settled()
+        at_end && consumer.generation().is_some() && self.is_settled()
     }
 
-    /// Whether this worker is in the group and got no partition while it settled.
-    fn is_idle_member(&mut self, consumer: &Consumer) -> bool {
-        if consumer.generation().is_none() {
-            self.progress.stable_since = None;
-            return false;
+    /// Whether no partition is on its way to this worker, or to one that is not there yet: a worker that left meanwhile
+    /// would leave it to nobody.
+    fn is_settled(&mut self) -> bool {
+        let held = self.leases.iter().map(|lease| lease.id.partition).collect();
+        if self.progress.owned.take_if(|owned| *owned != held).is_some() {
+            // The group decided anew, and this worker will hear of it.
+            self.progress.asked_at = None;
         }
-        self.progress.stable_since.get_or_insert_with(Instant::now);
-        self.is_settled()
-    }
-
-    fn is_settled(&self) -> bool {
-        self.progress.stable_since.is_some_and(|since| since.elapsed() >= SETTLED_AFTER)
+        if self.progress.asked_at.is_none() {
+            let now = Instant::now();
+            self.progress.asked_at = Some(now);
+            self.send(Request::AwaitOwners(now));
+        }
+        self.progress.owned.is_some()
     }
 
     /// Asks for the insights to be printed when the time has come and Redis has all that was read by then.
     pub(super) fn print_due(&mut self) {
-        let (Some(every), Some(next)) = (self.settings.bounds.insights_every, self.progress.next_print)
-        else {
-            return;
-        };
-        if self.progress.print_at.is_none() && self.progress.committed >= next {
+        if self.progress.print_at.is_none()
+            && self.progress.next_print.is_some_and(|next| self.progress.committed >= next)
+        {
             let positions = self.leases.runs().map(|run| (run.partition, run.committed)).collect();
             self.progress.print_at = Some(positions);
-            self.progress.next_print = Some((self.progress.committed / every + 1) * every);
         }
         let Some(positions) = &self.progress.print_at else {
             return;
@@ -148,6 +161,8 @@ impl Core {
         });
         if stored {
             self.progress.print_at = None;
+            self.progress.next_print =
+                self.settings.bounds.insights_every.map(|every| self.progress.committed + every);
             self.send(Request::Print);
         }
     }
@@ -171,6 +186,3 @@ impl Core {
         }
     }
 }
-
-/// How long the group must have been quiet before a worker without work leaves it.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);

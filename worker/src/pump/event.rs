@@ -2,7 +2,7 @@
 //!
 //! Owns the vocabulary between the two. Neither side waits for the other while it can work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use insights::state::Scope;
@@ -22,6 +22,8 @@ pub(crate) enum Request {
     Flush(LeaseId, Box<Flush>, Origin),
     /// Find transactions that were never ended, for the producer made at this moment.
     FindLeftOpen(Instant),
+    /// Tell what this worker holds once every partition has an owner; asked at this moment.
+    AwaitOwners(Instant),
     /// Find the end of the batch at this offset, which the client cannot read.
     FindReadable(LeaseId, i64),
     /// Tell when one of these tokens is not the stored one.
@@ -40,6 +42,8 @@ pub(crate) enum Event {
     Halted(LeaseId, Halt),
     /// What the producer that was made at this moment must end before it begins.
     LeftOpen(Instant, LeftOpen),
+    /// Every partition has an owner, and this worker these; asked at that moment.
+    Owned(Instant, BTreeSet<i32>),
     /// Parts of a partition's state.
     Scopes(LeaseId, BTreeMap<Scope, Parts>),
     /// What cannot be read at the first offset ends at the second.

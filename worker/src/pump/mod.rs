@@ -275,6 +275,7 @@ impl Core {
             Event::Halted(id, halt) => self.halted(&id, halt),
             Event::Scopes(id, scopes) => self.insert_scopes(consumer, &id, &scopes),
             Event::LeftOpen(made_at, left_open) => self.left_open(consumer, made_at, &left_open),
+            Event::Owned(asked_at, partitions) => self.progress.owned(asked_at, partitions),
             Event::Readable(id, from, to) => self.readable(consumer, &id, from, to),
             Event::Flushed(id, token) => self.flushed(consumer, &id, &token),
             Event::Conflict(id, cause) => self.conflict(consumer, &id, cause),

@@ -226,7 +226,8 @@ fn write_line(text: &mut String, name: &str, value: &str) {
 
 /// One broker, so one copy of everything; few internal partitions and short time-outs, so that it starts quickly, a
 /// dead member is missed within half a second, and an abandoned transaction is found as fast. The controller lets a
-/// killed broker come back once its session has ended: 9 s by default.
+/// killed broker come back once its session has ended: 9 s by default. Nothing is deleted by age: tests write records of
+/// long ago, and a broker looks for such segments 30 s after its start.
 const COMMON: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -244,6 +245,7 @@ share.coordinator.state.topic.num.partitions=1
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=250
 group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
 group.min.session.timeout.ms=500
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
