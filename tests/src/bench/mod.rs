@@ -4,6 +4,7 @@
 pub mod bare;
 mod checksum;
 mod cpu;
+mod memory;
 mod parse;
 mod throughput;
 

@@ -2,12 +2,13 @@
 //! It never compares figures of different rounds.
 
 use std::fmt::Write as _;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::checksum::{self, Checksum};
-use super::{Plan, cpu, parse};
+use super::{Plan, cpu, memory, parse};
 use crate::jaeger::Jaeger;
 use crate::kafka::{self, Isolation, Kafka, StoredRecord};
 use crate::redis::{self, Redis};
@@ -22,10 +23,12 @@ enum Contender {
     Sampled,
     Traced,
     Away,
+    Hanging,
 }
 
 impl Contender {
-    const ALL: [Self; 6] = [Self::Forward, Self::Parse, Self::Full, Self::Sampled, Self::Traced, Self::Away];
+    const ALL: [Self; 7] =
+        [Self::Forward, Self::Parse, Self::Full, Self::Sampled, Self::Traced, Self::Away, Self::Hanging];
 
     fn title(self) -> &'static str {
         match self {
@@ -35,6 +38,7 @@ impl Contender {
             Self::Sampled => "Rollcall, one batch in a thousand traced into Jaeger",
             Self::Traced => "Rollcall, every batch traced into Jaeger",
             Self::Away => "Rollcall, every batch traced, the collector away",
+            Self::Hanging => "Rollcall, every batch traced, a collector that never answers",
         }
     }
 
@@ -43,7 +47,7 @@ impl Contender {
         match self {
             Self::Forward | Self::Parse | Self::Full => None,
             Self::Sampled => Some("0.001"),
-            Self::Traced | Self::Away => Some("1"),
+            Self::Traced | Self::Away | Self::Hanging => Some("1"),
         }
     }
 }
@@ -51,6 +55,8 @@ impl Contender {
 /// One run of one contender.
 struct Run {
     cpu: Duration,
+    /// The most that the process held in memory, in bytes.
+    memory: u64,
     checksum: Checksum,
 }
 
@@ -65,10 +71,11 @@ pub(super) fn run(plan: &Plan) -> Result<String> {
                 *Contender::ALL.iter().cycle().nth(round + place).context("there are contenders")?;
             let run = bench.measure(contender, round)?;
             eprintln!(
-                "lab: round {}: {}: {:.2} s of CPU; {}",
+                "lab: round {}: {}: {:.2} s of CPU, {} MB; {}",
                 round + 1,
                 contender.title(),
                 run.cpu.as_secs_f64(),
+                run.memory / 1_000_000,
                 run.checksum
             );
             runs.push((contender, run));
@@ -85,6 +92,8 @@ struct Bench<'a> {
     kafka: Kafka,
     redis: Redis,
     jaeger: Jaeger,
+    /// The kernel takes connections in its name, and nobody answers.
+    hanging: TcpListener,
     source: String,
     bytes_per_record: f64,
     /// How many of the logins pass the filter.
@@ -97,6 +106,7 @@ impl<'a> Bench<'a> {
         let kafka = Kafka::start(kafka::Options::new().heap("1g"))?;
         let redis = Redis::start(redis::Options::new())?;
         let jaeger = Jaeger::start()?;
+        let hanging = TcpListener::bind("127.0.0.1:0").context("failed to listen")?;
         let source = generate(&kafka, plan, "bench-source", plan.records)?;
         let sample = generate(&kafka, plan, "bench-sample", SAMPLE)?;
         let sample = kafka.client().read(&sample, Isolation::Committed)?;
@@ -108,7 +118,7 @@ impl<'a> Bench<'a> {
         #[expect(clippy::cast_precision_loss, reason = "means are estimates")]
         let per_record = |sum: usize| sum as f64 / sample.len().max(1) as f64;
         let (bytes_per_record, passing) = (per_record(bytes), per_record(passing));
-        Ok(Self { plan, kafka, redis, jaeger, source, bytes_per_record, passing })
+        Ok(Self { plan, kafka, redis, jaeger, hanging, source, bytes_per_record, passing })
     }
 
     fn measure(&self, contender: Contender, round: usize) -> Result<Run> {
@@ -124,31 +134,37 @@ impl<'a> Bench<'a> {
         );
         let count = self.plan.records.to_string();
         let before = cpu::of_ended_children()?;
-        let finished = match contender {
-            Contender::Full | Contender::Sampled | Contender::Traced | Contender::Away => {
-                let mut options = WorkerOptions::new(&config).args(&["--name", "bench", "--until-end"]);
-                if let Some(share) = contender.sampled() {
-                    let away = contender == Contender::Away;
-                    let endpoint = if away { NOBODY.to_owned() } else { self.jaeger.http_endpoint() };
-                    options = options
-                        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-                        .env("OTEL_TRACES_SAMPLER", "traceidratio")
-                        .env("OTEL_TRACES_SAMPLER_ARG", share);
-                }
-                Worker::run_program(&self.plan.rollcall, options, PATIENCE)?
-            }
+        let (program, options) = match contender {
             Contender::Forward | Contender::Parse => {
                 let share = self.passing.to_string();
                 let work = if contender == Contender::Parse { "parse" } else { share.as_str() };
                 let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
-                Worker::run_program(&self.plan.lab, options.config(&config), PATIENCE)?
+                (&self.plan.lab, options.config(&config))
             }
+            _ => (&self.plan.rollcall, self.traced(contender, &config)?),
         };
+        let mut process = Worker::start_program(program, options)?;
+        let memory = memory::peak_until_end(&mut process, PATIENCE)?;
+        let code = process.wait_exit(PATIENCE)?;
         let cpu = cpu::of_ended_children()?.saturating_sub(before);
-        ensure!(finished.code == 0, "{} failed:\n{}", contender.title(), finished.stderr);
+        ensure!(code == 0, "{} failed:\n{}", contender.title(), process.stderr());
         let checksum = checksum::of_topic(&self.kafka.client(), &output)?;
         self.kafka.delete_topic(&output)?;
-        Ok(Run { cpu, checksum })
+        Ok(Run { cpu, memory, checksum })
+    }
+
+    fn traced(&self, contender: Contender, config: &str) -> Result<WorkerOptions> {
+        let options = WorkerOptions::new(config).args(&["--name", "bench", "--until-end"]);
+        let Some(share) = contender.sampled() else { return Ok(options) };
+        let endpoint = match contender {
+            Contender::Away => NOBODY.to_owned(),
+            Contender::Hanging => format!("http://{}", self.hanging.local_addr()?),
+            _ => self.jaeger.http_endpoint(),
+        };
+        Ok(options
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+            .env("OTEL_TRACES_SAMPLER", "traceidratio")
+            .env("OTEL_TRACES_SAMPLER_ARG", share))
     }
 }
 
@@ -188,8 +204,8 @@ fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
 fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
     let mut text = format!(
         "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
-         | | CPU per login | logins per CPU-second | against the first | against the second | against the third |\n\
-         |---|---|---|---|---|---|\n",
+         | | CPU per login | logins per CPU-second | against the first | against the second | against the third | most memory |\n\
+         |---|---|---|---|---|---|---|\n",
         rounds.len()
     );
     for contender in Contender::ALL {
@@ -200,13 +216,14 @@ fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
         let ratio = |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
         writeln!(
             text,
-            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} | {:.3} |",
+            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} | {:.3} | {:.0} MB |",
             contender.title(),
             per_login * 1e9,
             1.0 / per_login,
             ratio(0),
             ratio(1),
-            ratio(2)
+            ratio(2),
+            median(rounds.iter().filter_map(|round| Some(round.get(place)?.memory as f64))) / 1e6
         )
         .expect("a string takes all");
     }

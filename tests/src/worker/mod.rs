@@ -69,7 +69,8 @@ impl Worker {
         Self::start_program(&program()?, options)
     }
 
-    fn start_program(program: &Path, options: WorkerOptions) -> Result<Self> {
+    /// Starts another build or program in the same way.
+    pub(crate) fn start_program(program: &Path, options: WorkerOptions) -> Result<Self> {
         let folder = Folder::new("worker")?;
         let mut command = process::command(program);
         command.args(&options.arguments).current_dir(folder.path());
@@ -95,7 +96,7 @@ impl Worker {
         Self::run_program(&program()?, options, deadline)
     }
 
-    /// Runs another build or program in the same way.
+    /// Runs another build or program to its end.
     pub(crate) fn run_program(
         program: &Path,
         options: WorkerOptions,
