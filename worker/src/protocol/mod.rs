@@ -3,6 +3,8 @@
 //! Owns what a worker believes about a partition's progress in each sink and what follows from it. It never talks to
 //! Kafka or Redis.
 
+pub(crate) mod commit;
 pub(crate) mod delivery;
+pub(crate) mod positions;
 pub(crate) mod progress;
 pub(crate) mod start;

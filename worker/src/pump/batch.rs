@@ -17,6 +17,7 @@ use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
 use crate::logs;
 use crate::protocol::delivery::OUTPUT_REFUSED;
+use crate::protocol::positions::Gates;
 use crate::protocol::start::Halt;
 use crate::revision::Compiled;
 use crate::telemetry::Tally;
@@ -97,7 +98,7 @@ impl Core {
     /// Counts and delivers one record, unless its gates say that this was done.
     fn step(&mut self, run: &mut Run, compiled: &mut Arc<Compiled>, message: Message<'_>) -> Step {
         let offset = message.offset();
-        if offset < run.read_next {
+        if offset < run.at.read_next {
             return Step::Done;
         }
         if offset >= run.stop_at {
@@ -110,8 +111,7 @@ impl Core {
         if !run.timeline.upcoming.is_empty() {
             *compiled = Arc::clone(run.enter(offset));
         }
-        let counts = offset >= run.state_next;
-        let delivers = offset >= run.out_next;
+        let Gates { counts, delivers } = run.at.gates(offset);
         if delivers && !self.progress.may_take() {
             return Step::Paused(Pause::Held);
         }
@@ -130,7 +130,7 @@ impl Core {
             Ok(())
         };
         if counts {
-            run.state_next = offset + 1;
+            run.at.counted(offset);
             let bytes = message.key().map_or(0, <[u8]>::len) + message.value().map_or(0, <[u8]>::len);
             self.tally.consumed_bytes += bytes as u64;
         }
@@ -138,10 +138,10 @@ impl Core {
             return Step::Failed(error);
         }
         if delivers {
-            run.out_next = offset + 1;
+            run.at.delivered(offset);
             self.progress.took();
         }
-        run.read_next = offset + 1;
+        run.at.read_next = offset + 1;
         Step::Done
     }
 
@@ -260,13 +260,13 @@ impl Core {
 
     fn request_scopes(&mut self, run: &mut Run, missing: std::collections::BTreeSet<insights::state::Scope>) {
         // Only a state that Redis holds has scopes that are not in memory; a flush on its way is waited for.
-        let Some(token) = run.redis.token.clone() else {
+        let Some(token) = run.at.stored.token.clone() else {
             return;
         };
-        if run.redis.in_flight.is_some() || run.redis.loading {
+        if run.at.stored.in_flight.is_some() || run.at.stored.loading {
             return;
         }
-        run.redis.loading = true;
+        run.at.stored.loading = true;
         let id = self.leases.get_mut(run.partition).map(|lease| lease.id.clone());
         if let Some(id) = id {
             self.send(Request::LoadScopes(id, token, missing.into_iter().collect()));
@@ -323,7 +323,7 @@ impl Core {
     fn unreadable(&mut self, consumer: &Consumer, partition: i32, error: &Error) {
         let Some(lease) = self.leases.get_mut(partition) else { return };
         let id = lease.id.clone();
-        let Some(from) = lease.run_mut().filter(|run| run.pause.is_none()).map(|run| run.read_next) else {
+        let Some(from) = lease.run_mut().filter(|run| run.pause.is_none()).map(|run| run.at.read_next) else {
             return;
         };
         if lease.failed_to_read(from, Instant::now()) {
@@ -339,7 +339,7 @@ impl Core {
             return;
         };
         // After an abort in between, what comes before is read again first.
-        if run.read_next == from
+        if run.at.read_next == from
             && let Some(gap) = run.skip_unreadable(to)
         {
             let (partition, from, to) = (id.partition, gap.from, gap.to);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use insights::state::{PartitionState, Scope};
 
 use super::run::{RedisSide, Run};
+use crate::protocol::positions::Positions;
 use crate::protocol::progress::{Delivery, Gap, Head};
 use crate::protocol::start::Plan;
 use crate::revision::Timeline;
@@ -69,10 +70,8 @@ impl Run {
             None => timeline.substituted.then_some(timeline.current.revision),
         };
         let state_timestamp_ms = head.as_ref().map_or(-1, |head| head.last_timestamp_ms);
-        let (stored_next, stored_kafka) = match &head {
-            Some(head) => (head.next, head.kafka_next),
-            None => (plan.base, plan.base),
-        };
+        let stored = head.as_ref().map(|head| (head.next, head.kafka_next));
+        let at = Positions::new(&plan, read_from, token, stored);
         Self {
             partition,
             incarnation: plan.incarnation,
@@ -80,10 +79,7 @@ impl Run {
             base: plan.base,
             timeline,
             state,
-            read_next: read_from,
-            state_next: plan.state_next,
-            out_next: plan.kafka_next,
-            committed: plan.kafka_next,
+            at,
             checks: plan.kafka_last.into_iter().chain(plan.state_last).collect(),
             hold_at,
             level_at,
@@ -93,24 +89,11 @@ impl Run {
             suspects: BTreeSet::new(),
             gaps,
             pending_gaps: Vec::new(),
-            commit_due: plan.commit_at_once || plan.look_into_output || plan.gap.is_some(),
             stale_batch: 0,
             position_is_doubtful: false,
             pause: None,
-            redis: RedisSide {
-                token,
-                next: stored_next,
-                kafka_next: stored_kafka,
-                has_history,
-                in_flight: None,
-                loading: false,
-                flushed_at: now,
-                behind_since: None,
-            },
+            redis: RedisSide { has_history, flushed_at: now, behind_since: None },
             replaced,
-            state_last: plan.state_last,
-            out_last: plan.kafka_last,
-            committed_last: plan.kafka_last,
             committed_delivery: delivery,
             state_timestamp_ms,
             rebuilt_with_revision,

@@ -120,7 +120,7 @@ impl Core {
             return false;
         }
         let at_end = self.leases.iter().all(|lease| match &lease.phase {
-            Phase::Running(Some(run)) => run.read_next >= run.hold_at && !run.has_uncommitted(),
+            Phase::Running(Some(run)) => run.at.read_next >= run.hold_at && !run.at.has_uncommitted(),
             _ => false,
         });
         at_end && consumer.generation().is_some() && self.is_settled()
@@ -147,7 +147,7 @@ impl Core {
         if self.progress.print_at.is_none()
             && self.progress.next_print.is_some_and(|next| self.progress.committed >= next)
         {
-            let positions = self.leases.runs().map(|run| (run.partition, run.committed)).collect();
+            let positions = self.leases.runs().map(|run| (run.partition, run.at.committed)).collect();
             self.progress.print_at = Some(positions);
         }
         let Some(positions) = &self.progress.print_at else {
@@ -157,7 +157,7 @@ impl Core {
             self.leases
                 .runs()
                 .find(|run| run.partition == *partition)
-                .is_none_or(|run| run.redis.next >= *next)
+                .is_none_or(|run| run.at.stored.next >= *next)
         });
         if stored {
             self.progress.print_at = None;
@@ -177,7 +177,7 @@ impl Core {
         let mut released = Vec::new();
         let may_take = self.progress.may_take();
         for (id, run) in self.leases.runs_mut() {
-            if run.pause == Some(Pause::Held) && run.read_next < run.stop_at && may_take {
+            if run.pause == Some(Pause::Held) && run.at.read_next < run.stop_at && may_take {
                 released.push(id.partition);
             }
         }

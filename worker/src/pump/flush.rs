@@ -43,12 +43,12 @@ impl Core {
         let Some(run) = lease.run_mut().filter(|run| run.is_flush_due()) else {
             return;
         };
-        let is_ahead = run.state_next > run.committed;
         let flush = run.flush(owner, &nonce, Instant::now());
+        let broken = run.at.broken_by_flush(&flush.token);
         crash::point(Point::FlushMade);
         let timestamp_ms = run.last_timestamp_ms();
-        if is_ahead {
-            self.telemetry().metrics.violated("redis_ahead_of_kafka");
+        if let Some(invariant) = broken {
+            self.telemetry().metrics.violated(invariant);
         }
         let origin = Origin { timestamp_ms, trace: self.spans.latest() };
         self.send(Request::Flush(id, Box::new(flush), origin));
@@ -59,9 +59,9 @@ impl Core {
         self.note_flushed(id, token);
         let Some(run) = self.leases.run_of(id) else { return };
         match run.pause {
-            Some(Pause::Skew) if run.skew() < SKEW_RECORDS_MAX => self.resume(consumer, id.partition),
+            Some(Pause::Skew) if run.at.skew() < SKEW_RECORDS_MAX => self.resume(consumer, id.partition),
             // What waited for this flush before it could ask for parts of the state tries again.
-            Some(Pause::Scopes) if !run.redis.loading => self.resume(consumer, id.partition),
+            Some(Pause::Scopes) if !run.at.stored.loading => self.resume(consumer, id.partition),
             _ => {}
         }
     }
@@ -102,7 +102,7 @@ impl Core {
         scopes: &BTreeMap<Scope, Parts>,
     ) {
         let Some(run) = self.leases.run_of(id) else { return };
-        run.redis.loading = false;
+        run.at.stored.loading = false;
         for (scope, parts) in scopes {
             if let Err(error) = run.state.insert_scope(*scope, parts) {
                 tracing::error!(partition = id.partition, %scope, %error, "a stored state is damaged");
@@ -121,7 +121,7 @@ impl Core {
             return;
         };
         run.pause = None;
-        let position = Position { partition, offset: run.read_next };
+        let position = Position { partition, offset: run.at.read_next };
         if let Err(error) = consumer.restart(position, super::SEEK_LIMIT) {
             tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
             self.reload(consumer, &[partition]);
@@ -138,7 +138,7 @@ impl Core {
         let (mut partitions, mut doubtful) = (Vec::new(), Vec::new());
         for run in self.leases.runs().filter(|run| run.pause.is_none()) {
             if run.position_is_doubtful {
-                doubtful.push(Position { partition: run.partition, offset: run.read_next });
+                doubtful.push(Position { partition: run.partition, offset: run.at.read_next });
             } else {
                 partitions.push(run.partition);
             }
@@ -180,15 +180,15 @@ impl Core {
         let positions = self
             .leases
             .runs()
-            .map(|run| (run.partition, (run.state_next, run.last_timestamp_ms())))
+            .map(|run| (run.partition, (run.at.state_next, run.last_timestamp_ms())))
             .collect();
         let queues = [("consumer", consumer.queues()), ("producer", self.producer.producer.queues())];
         self.telemetry().metrics.pump(busy.min(1.0), queues);
         self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {
-            if let (Some(token), None) = (&run.redis.token, &run.redis.in_flight) {
-                tokens.push((id.clone(), token.clone()));
+            if let Some(token) = run.at.expects_stored() {
+                tokens.push((id.clone(), token.to_owned()));
             }
         }
         self.send(Request::CheckTokens(tokens));
@@ -198,8 +198,12 @@ impl Core {
     fn reload_level(&mut self, consumer: &Consumer) {
         let mut level = Vec::new();
         for run in self.leases.runs() {
-            let is_there = run.level_at.is_some_and(|level_at| run.read_next >= level_at);
-            if is_there && run.is_flushed() && !run.has_uncommitted() && run.redis.in_flight.is_none() {
+            let is_there = run.level_at.is_some_and(|level_at| run.at.read_next >= level_at);
+            if is_there
+                && run.at.is_flushed()
+                && !run.at.has_uncommitted()
+                && run.at.stored.in_flight.is_none()
+            {
                 level.push(run.partition);
             }
         }
@@ -215,7 +219,8 @@ impl Core {
         for run in self.leases.runs() {
             let too_long =
                 run.redis.behind_since.is_some_and(|since| now.duration_since(since) >= SKEW_TIME_MAX);
-            if run.pause.is_none() && (run.skew() >= SKEW_RECORDS_MAX || too_long && !run.is_flushed()) {
+            if run.pause.is_none() && (run.at.skew() >= SKEW_RECORDS_MAX || too_long && !run.at.is_flushed())
+            {
                 skewed.push(run.partition);
             }
         }

@@ -212,8 +212,8 @@ impl Core {
     /// Shows where each partition stands.
     fn show_places(&self) {
         let place = |run: &Run| Place {
-            kafka_next: run.committed,
-            redis_next: run.redis.next,
+            kafka_next: run.at.committed,
+            redis_next: run.at.stored.next,
             timestamp_ms: run.last_timestamp_ms(),
         };
         self.telemetry().metrics.places.set(self.leases.runs().map(|run| (run.partition, place(run))));
@@ -290,12 +290,12 @@ impl Core {
         let partition = run.partition;
         run.stop_at = run.level_at.unwrap_or(i64::MAX).min(*lease.hold_at.get_or_insert(run.hold_at));
         run.hold_at = lease.hold_at.unwrap_or(i64::MAX);
-        let position = Position { partition, offset: run.read_next };
+        let position = Position { partition, offset: run.at.read_next };
         tracing::info!(
             partition,
-            read_from = run.read_next,
-            committed = run.committed,
-            counted = run.state_next,
+            read_from = run.at.read_next,
+            committed = run.at.committed,
+            counted = run.at.state_next,
             "partition loaded"
         );
         crash::point(Point::Loaded);

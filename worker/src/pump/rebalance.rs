@@ -80,7 +80,7 @@ impl Core {
             self.commit(consumer);
         }
         self.flush_out(&partitions, DRAIN_LIMIT);
-        let is_behind = self.leases.runs().any(|run| !run.is_flushed() || run.has_uncommitted());
+        let is_behind = self.leases.runs().any(|run| !run.at.is_flushed() || run.at.has_uncommitted());
         self.drained_clean = !is_behind;
         crash::point(Point::Drained);
         consumer.close(self);
@@ -98,7 +98,7 @@ impl Core {
                     .leases
                     .get_mut(partition)
                     .and_then(|lease| lease.run_mut())
-                    .is_some_and(|run| run.redis.in_flight.is_some() || run.is_flush_due());
+                    .is_some_and(|run| run.at.stored.in_flight.is_some() || run.is_flush_due());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if !waiting || left.is_zero() {
@@ -110,8 +110,8 @@ impl Core {
                     // The next owner starts from what is stored; here there is nothing left to save.
                     self.note_conflict(&id, cause);
                     if let Some(run) = self.leases.run_of(&id) {
-                        run.redis.in_flight = None;
-                        run.redis.loading = true;
+                        run.at.stored.in_flight = None;
+                        run.at.stored.loading = true;
                     }
                 }
                 Ok(other) => self.deferred.push_back(other),

@@ -1,7 +1,6 @@
 //! One partition that this worker acts for: its positions, its state and its specification.
 //!
-//! Owns the two gates: a record is counted once in the state and delivered once to Kafka, whatever is read again. It never
-//! talks to a broker or a store.
+//! Owns what is counted and delivered of it; its positions decide what is left to do. It never talks to a broker or a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use insights::store::Flush;
 
 use crate::client::{Commit, Message};
 use crate::protocol::delivery::Form;
+use crate::protocol::positions::Positions;
 use crate::protocol::progress::{
     Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, UNREADABLE,
     add_gap, fingerprint,
@@ -33,14 +33,8 @@ pub(crate) struct Run {
     pub(crate) timeline: Timeline,
     /// What is counted.
     pub(crate) state: PartitionState,
-    /// The next offset to be read.
-    pub(crate) read_next: i64,
-    /// Records below are counted.
-    pub(crate) state_next: i64,
-    /// Records below are delivered, if the open transaction commits.
-    pub(crate) out_next: i64,
-    /// Records below are delivered for good.
-    pub(crate) committed: i64,
+    /// Where it stands in both sinks.
+    pub(crate) at: Positions,
     /// Records that must be what they were, when they are passed.
     pub(crate) checks: Vec<LastRecord>,
     /// A bounded run ends before this offset.
@@ -59,8 +53,6 @@ pub(crate) struct Run {
     pub(crate) gaps: Vec<Gap>,
     /// Gaps that the open transaction adds.
     pub(crate) pending_gaps: Vec<Gap>,
-    /// The commit comes due although nothing was read.
-    pub(crate) commit_due: bool,
     /// The batch that held records from before a seek: what is left of it is read again.
     pub(crate) stale_batch: u64,
     /// librdkafka counts an error as a record when it says where it stands (librdkafka #5213): until the next seek its
@@ -68,13 +60,10 @@ pub(crate) struct Run {
     pub(crate) position_is_doubtful: bool,
     /// Nothing is read for now, and why.
     pub(crate) pause: Option<Pause>,
-    /// What Redis holds.
+    /// What is known of Redis beside the positions.
     pub(crate) redis: RedisSide,
     /// Scopes of a stored state that this one replaces; they go with the first flush.
     pub(super) replaced: Vec<Scope>,
-    pub(super) state_last: Option<LastRecord>,
-    pub(super) out_last: Option<LastRecord>,
-    pub(super) committed_last: Option<LastRecord>,
     pub(super) committed_delivery: Delivery,
     pub(super) state_timestamp_ms: i64,
     pub(super) rebuilt_with_revision: Option<u64>,
@@ -97,20 +86,10 @@ pub(crate) enum Pause {
     Reload,
 }
 
-/// What Redis holds of a partition, as far as this worker knows.
+/// What is known of Redis beside the positions.
 pub(crate) struct RedisSide {
-    /// The token that is stored.
-    pub(crate) token: Option<String>,
-    /// The next offset of the state that is stored.
-    pub(crate) next: i64,
-    /// The Kafka progress that is mirrored there.
-    pub(crate) kafka_next: i64,
     /// Whether the history there is this run's.
     pub(crate) has_history: bool,
-    /// A flush is on its way: its token, position and mirror.
-    pub(crate) in_flight: Option<(String, i64, i64)>,
-    /// Scopes are being loaded.
-    pub(crate) loading: bool,
     /// When the last flush was sent.
     pub(crate) flushed_at: Instant,
     /// Since when Redis has been behind.
@@ -146,52 +125,36 @@ impl Run {
 
     /// Notes the last record of a batch as the one to be recognised later.
     pub(crate) fn remember(&mut self, message: Message<'_>) {
-        let offset = message.offset();
-        let last = Some(LastRecord { offset, fingerprint: fingerprint_of(message) });
-        if self.state_next == offset + 1 {
-            self.state_last = last;
+        let last = LastRecord { offset: message.offset(), fingerprint: fingerprint_of(message) };
+        if self.at.remember(last) {
             self.state_timestamp_ms = message.timestamp_ms();
-        }
-        if self.out_next == offset + 1 {
-            self.out_last = last;
         }
     }
 
     /// Moves past offsets that hold no record.
     pub(crate) fn skip_to(&mut self, position: i64) {
-        let position = position.min(self.stop_at);
-        if self.pause.is_some() || position <= self.read_next {
-            return;
+        if self.pause.is_none() {
+            self.at.skip_to(position.min(self.stop_at));
         }
-        self.state_next =
-            if self.state_next >= self.read_next { self.state_next.max(position) } else { self.state_next };
-        self.out_next =
-            if self.out_next >= self.read_next { self.out_next.max(position) } else { self.out_next };
-        self.read_next = position;
     }
 
     /// Moves past what cannot be read, up to `to`: a gap in both sinks. Returns the gap unless both had passed it before.
     pub(crate) fn skip_unreadable(&mut self, to: i64) -> Option<Gap> {
         let to = to.min(self.stop_at);
-        let gap = Gap { from: self.read_next, to, reason: UNREADABLE.to_owned() };
-        self.read_next = self.read_next.max(to);
-        let is_known = self.out_next >= to && self.state_next >= to;
-        self.state_next = self.state_next.max(to);
+        let gap = Gap { from: self.at.read_next, to, reason: UNREADABLE.to_owned() };
+        self.at.read_next = self.at.read_next.max(to);
+        let is_known = self.at.out_next >= to && self.at.state_next >= to;
+        self.at.state_next = self.at.state_next.max(to);
         if gap.from >= to || is_known {
             return None;
         }
-        if self.out_next < to {
-            self.out_next = to;
+        if self.at.out_next < to {
+            self.at.out_next = to;
             self.pending_gaps.push(gap.clone());
         } else {
             add_gap(&mut self.gaps, gap.clone());
         }
         Some(gap)
-    }
-
-    /// Whether a commit would tell Kafka anything new.
-    pub(crate) fn has_uncommitted(&self) -> bool {
-        self.out_next > self.committed || self.commit_due
     }
 
     /// What is committed for this partition.
@@ -203,56 +166,39 @@ impl Run {
             incarnation: self.incarnation.clone(),
             topic_id: self.topic_id.clone(),
             base: self.base,
-            last: self.out_last,
+            last: self.at.out_last,
             revisions: revisions
                 .iter()
                 .map(|entry| RevisionStart { revision: entry.revision, first_offset: entry.first_offset })
                 .collect(),
             delivery: self.delivery,
         };
-        Commit { partition: self.partition, offset: self.out_next, metadata: metadata.to_text() }
+        Commit { partition: self.partition, offset: self.at.out_next, metadata: metadata.to_text() }
     }
 
     /// The open transaction has committed.
     pub(crate) fn committed(&mut self) {
-        self.committed = self.out_next;
-        self.committed_last = self.out_last;
+        self.at.commit();
         self.committed_delivery = self.delivery;
-        self.commit_due = false;
         for gap in std::mem::take(&mut self.pending_gaps) {
             add_gap(&mut self.gaps, gap);
         }
-        self.forms = self.forms.split_off(&self.committed);
-        self.suspects = self.suspects.split_off(&self.committed);
+        self.forms = self.forms.split_off(&self.at.committed);
+        self.suspects = self.suspects.split_off(&self.at.committed);
     }
 
     /// The open transaction was aborted: what it delivered is delivered again. The state stays ahead, which is right:
     /// it is a function of the log, and its gate skips what it has. Returns where reading goes on.
     pub(crate) fn rewind(&mut self) -> i64 {
-        self.out_next = self.committed;
-        self.out_last = self.committed_last;
+        self.at.rewind();
         self.delivery = self.committed_delivery;
         self.pending_gaps.clear();
-        self.read_next = self.out_next.min(self.state_next);
-        self.read_next
+        self.at.read_next
     }
 
-    /// Whether Redis lacks anything that it may be given: a state at an offset that Kafka has committed.
+    /// Whether Redis lacks anything that it may be given.
     pub(crate) fn is_flush_due(&self) -> bool {
-        let news = self.state_next > self.redis.next || self.committed > self.redis.kafka_next;
-        let idle = self.redis.in_flight.is_none() && !self.redis.loading;
-        let has_progress = self.state_last.is_some() || self.redis.token.is_some() || !self.gaps.is_empty();
-        news && idle && has_progress && self.state_next <= self.committed && self.pause != Some(Pause::Reload)
-    }
-
-    /// Whether Redis has everything that was counted.
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.redis.next >= self.state_next
-    }
-
-    /// How many counted offsets Redis lacks.
-    pub(crate) fn skew(&self) -> i64 {
-        self.state_next.saturating_sub(self.redis.next)
+        self.pause != Some(Pause::Reload) && self.at.is_flush_due(!self.gaps.is_empty())
     }
 
     /// The Kafka timestamp of the last counted record, in milliseconds; -1 when unknown.
@@ -266,7 +212,8 @@ impl Run {
         let version = rand::random::<u64>() >> VERSION_SHIFT;
         let mut changes = self.state.take_changes(version);
         changes.drops.extend(self.replaced.iter().copied());
-        let token = format!("{}|{}|{nonce}", self.incarnation, self.state_next);
+        let expected = self.at.stored.token.clone();
+        let token = self.at.flush(&self.incarnation, nonce);
         let head = serde_json::to_vec(&self.head(owner)).expect("plain data is JSON");
         let mut fields =
             BTreeMap::from([(PROGRESS.to_owned(), head), (MANIFEST.to_owned(), changes.manifest)]);
@@ -274,11 +221,10 @@ impl Run {
             let history = serde_json::to_vec(&self.timeline.history).expect("plain data is JSON");
             fields.insert(HISTORY.to_owned(), history);
         }
-        self.redis.in_flight = Some((token.clone(), self.state_next, self.committed));
         self.redis.flushed_at = now;
         Flush {
             partition: self.partition,
-            expected: self.redis.token.clone(),
+            expected,
             token,
             head: fields,
             drops: changes.drops,
@@ -289,13 +235,10 @@ impl Run {
 
     /// The flush on its way is stored.
     pub(crate) fn flushed(&mut self, token: &str, now: Instant) {
-        if let Some((sent, next, kafka_next)) = self.redis.in_flight.take_if(|(sent, ..)| sent == token) {
-            self.redis.token = Some(sent);
-            self.redis.next = next;
-            self.redis.kafka_next = kafka_next;
+        if self.at.flushed(token) {
             self.redis.has_history = true;
             self.replaced.clear();
-            self.redis.behind_since = (self.committed > next).then_some(now);
+            self.redis.behind_since = (self.at.committed > self.at.stored.next).then_some(now);
             self.state.forget_clean_scopes(SCOPES_KEPT);
         }
     }
@@ -306,11 +249,11 @@ impl Run {
             incarnation: self.incarnation.clone(),
             topic_id: self.topic_id.clone(),
             base: self.base,
-            next: self.state_next,
-            last: self.state_last,
+            next: self.at.state_next,
+            last: self.at.state_last,
             last_timestamp_ms: self.state_timestamp_ms,
-            kafka_next: self.committed,
-            kafka_last: self.committed_last,
+            kafka_next: self.at.committed,
+            kafka_last: self.at.committed_last,
             delivery: self.committed_delivery,
             gaps: self.gaps.clone(),
             owner: owner.to_owned(),

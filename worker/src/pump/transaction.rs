@@ -13,6 +13,7 @@ use super::{Core, Slot, new_producer};
 use crate::client::{self, Commit, Consumer, Error, Kind, Position, Refusal};
 use crate::crash::{self, Point};
 use crate::exit::Failure;
+use crate::protocol::commit::{Next, after_commit};
 use crate::protocol::delivery::{self, Form};
 use crate::telemetry::{Transaction, Zombie};
 
@@ -58,7 +59,7 @@ impl Core {
         self.skip_markers(consumer);
         let mut commits: Vec<Commit> = Vec::new();
         for run in self.leases.runs() {
-            if run.has_uncommitted() {
+            if run.at.has_uncommitted() {
                 commits.push(run.commit(&self.settings.spec.pipeline));
             }
         }
@@ -133,16 +134,16 @@ impl Core {
         self.progress.committed();
         self.away_since = None;
         self.away_logged_at = None;
-        let mut fell = false;
+        let mut broken = None;
         for (_, run) in self.leases.runs_mut() {
-            fell |= run.out_next < run.committed;
+            broken = broken.or(run.at.broken_by_commit());
             run.committed();
-            if !run.is_flushed() {
+            if !run.at.is_flushed() {
                 run.redis.behind_since.get_or_insert(now);
             }
         }
-        if fell {
-            self.telemetry().metrics.violated("committed_offset_fell");
+        if let Some(invariant) = broken {
+            self.telemetry().metrics.violated(invariant);
         }
         self.show_places();
         let Some((producer, _)) = self.producer.ready() else {
@@ -164,19 +165,19 @@ impl Core {
         if !refusals.is_empty() {
             return self.refused(consumer, &refusals);
         }
-        match error.kind {
-            Kind::ProducerFenced => self.fenced_or_timed_out(consumer),
-            Kind::Fenced => {
+        match after_commit(error.kind, error.is_in_doubt()) {
+            Next::Fenced => self.fenced_or_timed_out(consumer),
+            Next::AbortAsFenced => {
                 self.telemetry().metrics.fenced(Zombie::Group);
                 tracing::warn!(%error, "commit fenced: the group moved on");
                 self.generation = None;
                 self.abort(consumer, "the group moved on");
             }
-            Kind::Abort if !error.is_in_doubt() => {
+            Next::Abort => {
                 self.note_away(&self.destinations(), error);
                 self.abort(consumer, "the commit was refused");
             }
-            _ => {
+            Next::Replace => {
                 self.note_away("Kafka", error);
                 tracing::warn!(%error, "the outcome of a transaction is unknown: the producer is replaced");
                 self.telemetry().metrics.transaction(Transaction::Unknown, None);

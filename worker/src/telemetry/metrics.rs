@@ -21,6 +21,7 @@ use super::export::DROPPED;
 use super::places::Places;
 use crate::client::Queues;
 use crate::protocol::delivery::OUTPUT_REFUSED;
+use crate::protocol::positions::INVARIANTS;
 
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug)]
@@ -291,6 +292,3 @@ fn trace() -> Option<[(&'static str, String); 1]> {
     let is_there = span.span_context().is_sampled();
     is_there.then(|| [("trace_id", span.span_context().trace_id().to_string())])
 }
-
-/// What must never happen.
-const INVARIANTS: [&str; 2] = ["committed_offset_fell", "redis_ahead_of_kafka"];
