@@ -5,6 +5,8 @@
 
 pub(crate) mod commit;
 pub(crate) mod delivery;
+#[cfg(test)]
+mod model;
 pub(crate) mod positions;
 pub(crate) mod progress;
 pub(crate) mod start;
