@@ -50,6 +50,26 @@ fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_batch_whose_records_make_no_sense_is_a_gap_too() -> Result<()> {
+    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let redis = Redis::start(Options::new())?;
+    let (settings, source) = {
+        let pipeline = Pipeline::new(&kafka, &redis, 1)?;
+        for first in [0, 100, 200] {
+            pipeline.feed(&passing_logins(0, first, 100))?;
+        }
+        (pipeline.settings, pipeline.source)
+    };
+    kafka.break_record(&source, 0, b"{\"user_id\":\"u150-")?;
+    let pipeline = Pipeline::adopt(&kafka, &redis, settings, 1);
+    let worker = pipeline.worker("w", &[])?;
+    let document = pipeline.wait_until_published().with_context(|| worker.stderr())?;
+    let (from, to) = gap_of(&document).with_context(|| worker.stderr())?;
+    assert!((100..=150).contains(&from) && (151..=200).contains(&to), "{from} to {to}");
+    Ok(())
+}
+
 /// The one gap of partition 0, which must be `unreadable`.
 fn gap_of(document: &Value) -> Option<(i64, i64)> {
     let gap = document.pointer("/gaps/0")?;

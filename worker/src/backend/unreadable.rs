@@ -4,6 +4,7 @@
 //! fails again, reading from behind it succeeds. So its end is searched for.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -35,43 +36,55 @@ pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64)
     }
 }
 
-/// The first offset at or behind `from` from which the log can be read. Steps that double and then halve: a readable batch
-/// between two unreadable ones that are close may be passed over; it is in the gap then, which says so.
+/// The first offset at or behind `from` from which the log can be read. Steps that double, then ever smaller ones: a readable
+/// batch between two unreadable ones that are close may be passed over; it is in the gap then, which says so.
 fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
     let topic = &context.spec.source.topic;
     let (_, end) = reader(context)?
         .fetch_watermarks(topic, partition, PATIENCE)
         .context("failed to ask for the log's end")?;
-    let is_readable = |offset: i64| is_readable(context, partition, offset);
-    if from >= end || is_readable(from)? {
-        return Ok(from);
-    }
-    let (mut unreadable, mut step) = (from, 1);
-    let mut readable = loop {
-        let next = (from + step).min(end);
-        if next == end || is_readable(next)? {
-            break next;
+    let doubling = (0..i64::BITS).map_while(|power| from.checked_add(1_i64.checked_shl(power)?));
+    let mut candidates: Vec<i64> =
+        std::iter::once(from).chain(doubling).take_while(|offset| *offset < end).collect();
+    let (mut unreadable, mut readable) = (from - 1, end.max(from));
+    while !candidates.is_empty() {
+        for some in candidates.chunks(AT_ONCE.into()) {
+            let answers = are_readable(context, partition, some, end)?;
+            let found = some.iter().zip(&answers).find(|(_, is_readable)| **is_readable);
+            let before = some.iter().zip(&answers).take_while(|(_, is_readable)| !**is_readable);
+            unreadable = before.last().map_or(unreadable, |(offset, _)| *offset);
+            if let Some((offset, _)) = found {
+                readable = *offset;
+                break;
+            }
         }
-        unreadable = next;
-        step *= 2;
-    };
-    while readable - unreadable > 1 {
-        let middle = unreadable + (readable - unreadable) / 2;
-        if is_readable(middle)? {
-            readable = middle;
-        } else {
-            unreadable = middle;
-        }
+        candidates = between(unreadable, readable);
     }
     Ok(readable)
 }
 
-/// Whether reading from `offset` brings a record, or the end of the log. A record that cannot be parsed stalls librdkafka
-/// without an error: no answer, twice, is none.
-fn is_readable(context: &Context, partition: i32, offset: i64) -> Result<bool> {
-    let first = probe(context, partition, offset)?;
-    let answer = if first.is_none() { probe(context, partition, offset)? } else { first };
-    Ok(answer.unwrap_or(false))
+/// At most so many offsets between these two, evenly spaced.
+fn between(unreadable: i64, readable: i64) -> Vec<i64> {
+    let parts = i64::from(AT_ONCE) + 1;
+    let mut offsets: Vec<i64> =
+        (1..parts).map(|part| unreadable + (readable - unreadable) * part / parts).collect();
+    offsets.retain(|offset| *offset > unreadable && *offset < readable);
+    offsets.dedup();
+    offsets
+}
+
+/// Whether reading from these offsets brings a record, or the end of the log. A record that makes no sense stalls librdkafka
+/// without an error: no answer, while the log's end is answered for, is none.
+fn are_readable(context: &Context, partition: i32, offsets: &[i64], end: i64) -> Result<Vec<bool>> {
+    let ask = |offset: i64| probe(context, partition, offset);
+    thread::scope(|scope| {
+        let probes: Vec<_> = offsets.iter().map(|&offset| scope.spawn(move || ask(offset))).collect();
+        ask(end)?.context("the log's end is not answered for")?;
+        let answer = |probe: thread::ScopedJoinHandle<'_, Result<Option<bool>>>| {
+            Ok(probe.join().expect("a probe does not panic")?.unwrap_or(false))
+        };
+        probes.into_iter().map(answer).collect()
+    })
 }
 
 /// Asks with a reader of its own: what an earlier one left in its queue is not about this offset.
@@ -102,3 +115,18 @@ fn reader(context: &Context) -> Result<BaseConsumer<Quiet>> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many readers look at once. Each may unpack a batch.
+const AT_ONCE: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_between_is_parted_evenly_until_nothing_does() {
+        assert_eq!(between(0, 100), [20, 40, 60, 80]);
+        assert_eq!(between(7, 10), [8, 9]);
+        assert_eq!(between(7, 8), [0; 0]);
+    }
+}

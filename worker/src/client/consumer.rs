@@ -159,6 +159,22 @@ impl Consumer {
             .collect()
     }
 
+    /// The end of the log as of the last answer to a fetch; 0 before the first. Offsets of open transactions are below it.
+    pub fn high_watermark(&self, partition: i32) -> i64 {
+        let (mut low, mut high) = (0, 0);
+        // SAFETY: the client is alive; the call only copies what the client has cached.
+        unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.client.as_ptr(),
+                self.topic.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            );
+        }
+        high.max(0)
+    }
+
     /// Where this member stands in its group now; none before it joined and after it was thrown out. The broker takes
     /// offsets of a transaction without a generation from anyone, so there is no such value to pass on.
     pub fn generation(&self) -> Option<Generation> {

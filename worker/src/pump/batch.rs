@@ -11,7 +11,6 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
 use super::event::Request;
-use super::lease::LeaseId;
 use super::run::{Pause, Run};
 use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
@@ -317,40 +316,6 @@ impl Core {
                 self.abort(consumer, "a record could not be produced");
             }
         }
-    }
-
-    /// A batch that the client cannot read: its end is looked for once that is no accident on the way.
-    fn unreadable(&mut self, consumer: &Consumer, partition: i32, error: &Error) {
-        let Some(lease) = self.leases.get_mut(partition) else { return };
-        let id = lease.id.clone();
-        let Some(from) = lease.run_mut().filter(|run| run.pause.is_none()).map(|run| run.at.read_next) else {
-            return;
-        };
-        if lease.failed_to_read(from, Instant::now()) {
-            tracing::warn!(partition, from, %error, "records cannot be read: their end is looked for");
-            self.pause(consumer, partition, Pause::Unreadable);
-            self.send(Request::FindReadable(id, from));
-        }
-    }
-
-    /// The end of what cannot be read is found.
-    pub(super) fn readable(&mut self, consumer: &Consumer, id: &LeaseId, from: i64, to: i64) {
-        let Some(run) = self.leases.run_of(id).filter(|run| run.pause == Some(Pause::Unreadable)) else {
-            return;
-        };
-        // After an abort in between, what comes before is read again first.
-        if run.at.read_next == from
-            && let Some(gap) = run.skip_unreadable(to)
-        {
-            let (partition, from, to) = (id.partition, gap.from, gap.to);
-            tracing::error!(
-                partition,
-                from,
-                to,
-                "records cannot be read and are passed over: a gap `unreadable`"
-            );
-        }
-        self.resume(consumer, id.partition);
     }
 
     /// Errors that stand in a batch in place of records.

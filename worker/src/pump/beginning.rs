@@ -91,6 +91,7 @@ impl Run {
             pending_gaps: Vec::new(),
             stale_batch: 0,
             position_is_doubtful: false,
+            stall: None,
             pause: None,
             redis: RedisSide { has_history, flushed_at: now, behind_since: None },
             replaced,

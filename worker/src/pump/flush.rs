@@ -163,6 +163,7 @@ impl Core {
         self.print_due();
         self.release_held(consumer);
         self.reload_level(consumer);
+        self.look_for_stalls(consumer);
         let since = self.last_housekeeping_at.elapsed();
         if since < HOUSEKEEPING_EVERY && !self.report_due {
             return;

@@ -15,6 +15,7 @@ pub(crate) mod run;
 mod spans;
 mod transaction;
 mod transactional_id;
+mod unreadable;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -117,6 +118,7 @@ struct Core {
     last_commit_at: Instant,
     last_housekeeping_at: Instant,
     last_positions_at: Instant,
+    last_stall_check_at: Instant,
     report_due: bool,
     /// Counts batch calls.
     batch_number: u64,
@@ -186,6 +188,7 @@ impl Core {
             last_commit_at: now,
             last_housekeeping_at: now,
             last_positions_at: now,
+            last_stall_check_at: now,
             report_due: false,
             batch_number: 0,
             busy: Duration::ZERO,

@@ -9,6 +9,7 @@ use std::time::Instant;
 use insights::state::{PartitionState, Scope};
 use insights::store::Flush;
 
+use super::unreadable::Stall;
 use crate::client::{Commit, Message};
 use crate::protocol::delivery::Form;
 use crate::protocol::positions::Positions;
@@ -58,6 +59,8 @@ pub(crate) struct Run {
     /// librdkafka counts an error as a record when it says where it stands (librdkafka #5213): until the next seek its
     /// position may lie behind a record that nobody has seen.
     pub(crate) position_is_doubtful: bool,
+    /// Nothing came for a while although the log goes on.
+    pub(super) stall: Option<Stall>,
     /// Nothing is read for now, and why.
     pub(crate) pause: Option<Pause>,
     /// What is known of Redis beside the positions.

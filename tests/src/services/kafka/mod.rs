@@ -2,6 +2,7 @@
 //! It never shares a topic between tests: whoever shares a broker names topics with [`unique`].
 
 mod admin;
+mod damage;
 mod groups;
 mod options;
 
@@ -11,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 
 pub use self::admin::Resource;
 pub use self::groups::{Committed, Member};
@@ -138,35 +139,6 @@ impl Kafka {
         self.kill()?;
         fs::remove_dir_all(self.data()).context("failed to remove Kafka's data")?;
         copy_all(snapshot.folder.path(), &self.data())?;
-        self.start_again()
-    }
-
-    /// Flips a bit behind each place where `needle` stands in a partition's log, as a bad disk does; it is stopped for that
-    /// and started again. An error when it stands nowhere.
-    pub fn damage(&mut self, topic: &str, partition: i32, needle: &[u8]) -> Result<()> {
-        self.stop()?;
-        let folder = self.data().join(format!("{topic}-{partition}"));
-        let mut damaged = 0;
-        for entry in fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))? {
-            let path = entry.context("failed to read a folder")?.path();
-            if path.extension().is_none_or(|extension| extension != "log") {
-                continue;
-            }
-            let mut bytes = fs::read(&path).context("failed to read a log")?;
-            let places: Vec<usize> = bytes
-                .windows(needle.len())
-                .enumerate()
-                .filter_map(|(place, window)| (window == needle).then_some(place + needle.len()))
-                .collect();
-            for place in places {
-                if let Some(byte) = bytes.get_mut(place) {
-                    *byte ^= 1;
-                    damaged += 1;
-                }
-            }
-            fs::write(&path, bytes).context("failed to write a log")?;
-        }
-        ensure!(damaged > 0, "the log of {topic}/{partition} holds no such bytes");
         self.start_again()
     }
 
