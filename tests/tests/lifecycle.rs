@@ -3,12 +3,13 @@
 #![cfg(feature = "lab")]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use lab::kafka::{Isolation, Kafka};
+use lab::oracle::SourceRecord;
 use lab::oracle::corpus::recent_records;
-use lab::pipeline::Pipeline;
+use lab::pipeline::{Pipeline, positions};
 use lab::redis::{Options, Redis};
 use lab::wait_for;
 use lab::worker::Worker;
@@ -33,6 +34,30 @@ fn after_a_clean_stop_nothing_is_read_again() -> Result<()> {
         let last = committed.map(|next| (next - 1).max(0));
         assert!(read.is_some() && read == last && committed == counted, "{line}");
     }
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
+/// Logins of many days: each day's counts are read from Redis when its first login comes.
+#[test]
+fn a_stop_while_parts_of_a_state_are_read_is_clean() -> Result<()> {
+    let redis = Redis::start(Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 2)?;
+    pipeline.feed(&logins_of_many_days()?)?;
+    pipeline.run_until_end("w", &[])?;
+    for _ in 0..3 {
+        let before = positions(&pipeline.document()?.context("something is published")?);
+        pipeline.feed(&logins_of_many_days()?)?;
+        let mut worker = pipeline.worker("w", &[])?;
+        wait_for("the work to be under way", DEADLINE, || {
+            let now = positions(&pipeline.document()?.context("something is published")?);
+            ensure!(now != before, "nothing new is published");
+            Ok(())
+        })?;
+        worker.terminate()?;
+        assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
+    }
+    pipeline.run_until_end("w", &[])?;
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
 }
@@ -148,6 +173,28 @@ fn a_commit_takes_less_than_the_crates_own() -> Result<()> {
     // The crate's `commit_transaction` adds 100 ms to each.
     assert!(*median < 90, "{took:?}");
     Ok(())
+}
+
+fn logins_of_many_days() -> Result<Vec<SourceRecord>> {
+    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let mut records = Vec::new();
+    for (offset, day) in (0..60).flat_map(|day| [day; 4]).enumerate() {
+        let timestamp = now_ms / 1000 - day * 86_400;
+        let value = format!(
+            r#"{{"user_id":"u{day}","app_version":"4.0","device_type":"android","timestamp":{timestamp}}}"#
+        );
+        for partition in 0..2 {
+            records.push(SourceRecord {
+                partition,
+                offset: i64::try_from(offset)?,
+                timestamp_ms: now_ms,
+                key: None,
+                value: Some(value.clone().into_bytes()),
+                headers: Vec::new(),
+            });
+        }
+    }
+    Ok(records)
 }
 
 /// Asks a worker to leave; its exit code, and whether it took less than ten seconds.

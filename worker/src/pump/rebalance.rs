@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use std::sync::atomic::Ordering;
 
 use super::event::{Event, Request};
+use super::lease::LeaseId;
+use super::run::Pause;
 use super::{Core, DRAIN_LIMIT};
 use crate::client::{Consumer, RebalanceHandler};
 use crate::crash::{self, Point};
@@ -87,33 +89,38 @@ impl Core {
         tracing::info!(clean = self.drained_clean, took_ms = started_at.elapsed().as_millis(), "drained");
     }
 
-    /// Flushes these partitions and waits until Redis has them, or the time is up.
+    /// Flushes these partitions, whose leases end, and waits until Redis has them, or the time is up.
     pub(super) fn flush_out(&mut self, partitions: &[i32], limit: Duration) {
         let deadline = Instant::now() + limit;
+        let ends = |id: &LeaseId| partitions.contains(&id.partition);
         loop {
             let mut waiting = false;
             for &partition in partitions {
                 self.flush_partition(partition);
-                waiting |= self
-                    .leases
-                    .get_mut(partition)
-                    .and_then(|lease| lease.run_mut())
-                    .is_some_and(|run| run.at.stored.in_flight.is_some() || run.is_flush_due());
+                let run = self.leases.get_mut(partition).and_then(|lease| lease.run_mut());
+                waiting |= run.is_some_and(|run| run.is_flush_coming());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if !waiting || left.is_zero() {
                 return;
             }
             match self.settings.events.recv_timeout(left) {
-                Ok(Event::Flushed(id, token)) => self.note_flushed(&id, &token),
-                Ok(Event::Conflict(id, cause)) => {
+                Ok(Event::Flushed(id, token)) if ends(&id) => self.note_flushed(&id, &token),
+                Ok(Event::Conflict(id, cause)) if ends(&id) => {
                     // The next owner starts from what is stored; here there is nothing left to save.
                     self.note_conflict(&id, cause);
                     if let Some(run) = self.leases.run_of(&id) {
                         run.at.stored.in_flight = None;
-                        run.at.stored.loading = true;
+                        run.pause = Some(Pause::Reload);
                     }
                 }
+                // Nothing more is counted, so that nobody needs the parts; but a flush could not pass their load.
+                Ok(Event::Scopes(id, _)) if ends(&id) => {
+                    if let Some(run) = self.leases.run_of(&id) {
+                        run.at.stored.loading = false;
+                    }
+                }
+                // What a partition that stays waits for is more than a note.
                 Ok(other) => self.deferred.push_back(other),
                 Err(_) => return,
             }

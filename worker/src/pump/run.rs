@@ -204,6 +204,12 @@ impl Run {
         self.pause != Some(Pause::Reload) && self.at.is_flush_due(!self.gaps.is_empty())
     }
 
+    /// Whether a flush is on its way, or due as soon as parts of the state are there.
+    pub(crate) fn is_flush_coming(&self) -> bool {
+        let waits = self.at.stored.loading && !self.at.is_flushed() && self.pause != Some(Pause::Reload);
+        self.at.stored.in_flight.is_some() || waits || self.is_flush_due()
+    }
+
     /// The Kafka timestamp of the last counted record, in milliseconds; -1 when unknown.
     pub(crate) fn last_timestamp_ms(&self) -> i64 {
         self.state_timestamp_ms
