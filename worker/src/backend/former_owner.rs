@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use super::Context;
 use super::head::read_head;
+use super::{Context, blocking};
 use crate::client;
 
 /// A former owner whose report is old is dead, and may have left a transaction open: taking its id ends that at once.
@@ -29,20 +29,17 @@ pub(super) async fn fence_former_owner(context: &Arc<Context>, partition: i32) {
     }
     tracing::info!(partition, owner = head.owner, "ending the transaction of a worker that is gone");
     let config = client::producer(&context.spec, &context.name, &head.owner);
-    let shared = Arc::clone(context);
-    let fenced = tokio::task::spawn_blocking(move || {
+    let fenced = blocking(context, move |context| {
         let producer: BaseProducer = config.create()?;
         producer.init_transactions(FENCE_LIMIT)?;
         // A broker may have forgotten to end it with the group: the end of another one ends both.
-        let (offsets, nobody) = shared.control.offset_of_nobody(partition)?;
+        let (offsets, nobody) = context.control.offset_of_nobody(partition)?;
         producer.begin_transaction()?;
         producer.send_offsets_to_transaction(&offsets, &nobody, FENCE_LIMIT)?;
-        producer.abort_transaction(FENCE_LIMIT)
+        Ok(producer.abort_transaction(FENCE_LIMIT)?)
     });
-    match fenced.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "failed to end the transaction of a worker that is gone"),
-        Err(error) => tracing::debug!(%error, "failed to end the transaction of a worker that is gone"),
+    if let Err(error) = fenced.await {
+        tracing::debug!(%error, "failed to end the transaction of a worker that is gone");
     }
 }
 

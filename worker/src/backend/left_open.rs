@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Away, Context};
+use super::{Away, Context, blocking};
 use crate::client;
 use crate::pump::{Event, LeftOpen};
 
@@ -20,9 +20,7 @@ use crate::pump::{Event, LeftOpen};
 pub(super) async fn find_left_open(context: Arc<Context>, made_at: Instant) {
     let mut away = Away::new("Kafka");
     loop {
-        let shared = Arc::clone(&context);
-        let found = tokio::task::spawn_blocking(move || search(&shared)).await;
-        match found.map_err(anyhow::Error::from).and_then(|found| found) {
+        match blocking(&context, search).await {
             Ok(left_open) => return context.tell(Event::LeftOpen(made_at, left_open)),
             Err(error) => away.pause(&format!("{error:#}")).await,
         }

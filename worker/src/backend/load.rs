@@ -8,7 +8,7 @@ use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::{Loaded, Parts, Token};
 
 use super::former_owner::fence_former_owner;
-use super::{Away, Context, loading};
+use super::{Away, Context, blocking, loading};
 use crate::exit::Failure;
 use crate::protocol::start::{Committed, Halt, Log};
 use crate::pump::{Cause, Event, LeaseId};
@@ -112,8 +112,7 @@ async fn ask_kafka(
     ids: &[LeaseId],
 ) -> Result<(BTreeMap<i32, Committed>, BTreeMap<i32, Log>), anyhow::Error> {
     let partitions: Vec<i32> = ids.iter().map(|id| id.partition).collect();
-    let control = Arc::clone(&context.control);
-    tokio::task::spawn_blocking(move || {
+    blocking(context, move |Context { control, .. }| {
         let committed = control.committed(&partitions)?;
         let mut logs = control.logs(&partitions)?;
         let topic_id = control.topic_id().unwrap_or(None);
@@ -122,7 +121,7 @@ async fn ask_kafka(
         }
         Ok((committed, logs))
     })
-    .await?
+    .await
 }
 
 /// Fetches parts of a state as of a token.

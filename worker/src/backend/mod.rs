@@ -78,6 +78,15 @@ impl Context {
     }
 }
 
+/// Asks what blocks, on a thread for that.
+async fn blocking<T: Send + 'static>(
+    context: &Arc<Context>,
+    ask: impl FnOnce(&Context) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let shared = Arc::clone(context);
+    tokio::task::spawn_blocking(move || ask(&shared)).await?
+}
+
 /// Serves the pump's requests until it is gone, then finishes what is under way.
 pub(crate) async fn serve(context: Arc<Context>, mut requests: UnboundedReceiver<Request>) {
     let mut tasks = JoinSet::new();

@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Away, Context};
+use super::{Away, Context, blocking};
 use crate::pump::Event;
 
 /// Waits until it has, then tells the pump what this worker holds; `asked_at` says which question is answered.
 pub(super) async fn wait(context: Arc<Context>, asked_at: Instant) {
     let mut away = Away::new("Kafka");
     loop {
-        let shared = Arc::clone(&context);
-        let found = tokio::task::spawn_blocking(move || own(&shared)).await;
-        match found.map_err(anyhow::Error::from).and_then(|found| found) {
+        match blocking(&context, own).await {
             Ok(Some(own)) => return context.tell(Event::Owned(asked_at, own)),
             Ok(None) => tokio::time::sleep(PAUSE).await,
             Err(error) => away.pause(&format!("{error:#}")).await,

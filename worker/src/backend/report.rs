@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Context;
+use super::{Context, blocking};
 use crate::clock::now_ms;
 use crate::protocol::progress::Head;
 use crate::pump::Report;
@@ -69,9 +69,9 @@ pub(super) async fn report(context: Arc<Context>, report: Report) {
 
 /// Partitions that were added to the source topic are published too.
 async fn refresh_partitions(context: &Arc<Context>) {
-    let (control, topic) = (Arc::clone(&context.control), context.spec.source.topic.clone());
-    let asked = tokio::task::spawn_blocking(move || control.partitions(&topic)).await;
-    if let Ok(Ok(Some(partitions))) = asked {
+    let asked =
+        blocking(context, |context| Ok(context.control.partitions(&context.spec.source.topic)?)).await;
+    if let Ok(Some(partitions)) = asked {
         context.partitions.store(partitions, Ordering::Relaxed);
     }
 }
@@ -81,9 +81,7 @@ pub(crate) async fn ends_of(context: &Arc<Context>, partitions: Vec<i32>) -> BTr
     if partitions.is_empty() {
         return BTreeMap::new();
     }
-    let control = Arc::clone(&context.control);
-    let asked = tokio::task::spawn_blocking(move || control.ends(&partitions)).await;
-    asked.ok().and_then(Result::ok).unwrap_or_default()
+    blocking(context, move |context| Ok(context.control.ends(&partitions)?)).await.unwrap_or_default()
 }
 
 /// How old a stored report is; one that cannot be read is as old as can be.

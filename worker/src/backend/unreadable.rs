@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Away, Context};
+use super::{Away, Context, blocking};
 use crate::client::{self, Quiet};
 use crate::pump::{Event, LeaseId};
 
@@ -27,9 +27,8 @@ pub(crate) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
 pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64) {
     let mut away = Away::new("Kafka");
     while !id.is_cancelled() {
-        let (shared, partition) = (Arc::clone(&context), id.partition);
-        let found = tokio::task::spawn_blocking(move || search(&shared, partition, from)).await;
-        match found.map_err(anyhow::Error::from).and_then(|found| found) {
+        let partition = id.partition;
+        match blocking(&context, move |context| search(context, partition, from)).await {
             Ok(to) => return context.tell(Event::Readable(id, from, to)),
             Err(error) => away.pause(&format!("{error:#}")).await,
         }
