@@ -80,6 +80,11 @@ impl Positions {
         Gates { counts: offset >= self.state_next, delivers: offset >= self.out_next }
     }
 
+    /// The record at `offset` is read.
+    pub(crate) fn read(&mut self, offset: i64) {
+        self.read_next = offset + 1;
+    }
+
     /// The record at `offset` is counted.
     pub(crate) fn counted(&mut self, offset: i64) {
         self.state_next = offset + 1;
@@ -114,6 +119,15 @@ impl Positions {
             self.out_next = self.out_next.max(position);
         }
         self.read_next = position;
+    }
+
+    /// Moves past what cannot be read, up to `to`. Returns which sinks had not passed it before.
+    pub(crate) fn skip_unreadable(&mut self, to: i64) -> Gates {
+        let gates = self.gates(to - 1);
+        self.read_next = self.read_next.max(to);
+        self.state_next = self.state_next.max(to);
+        self.out_next = self.out_next.max(to);
+        gates
     }
 
     /// Whether a commit would tell Kafka anything new.

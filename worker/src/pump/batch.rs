@@ -140,7 +140,7 @@ impl Core {
             run.at.delivered(offset);
             self.progress.took();
         }
-        run.at.read_next = offset + 1;
+        run.at.read(offset);
         Step::Done
     }
 

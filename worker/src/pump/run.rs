@@ -12,7 +12,7 @@ use insights::store::Flush;
 use super::unreadable::Stall;
 use crate::client::{Commit, Message};
 use crate::protocol::delivery::Form;
-use crate::protocol::positions::Positions;
+use crate::protocol::positions::{Gates, Positions};
 use crate::protocol::progress::{
     Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, UNREADABLE,
     add_gap, fingerprint,
@@ -145,17 +145,13 @@ impl Run {
     pub(crate) fn skip_unreadable(&mut self, to: i64) -> Option<Gap> {
         let to = to.min(self.stop_at);
         let gap = Gap { from: self.at.read_next, to, reason: UNREADABLE.to_owned() };
-        self.at.read_next = self.at.read_next.max(to);
-        let is_known = self.at.out_next >= to && self.at.state_next >= to;
-        self.at.state_next = self.at.state_next.max(to);
-        if gap.from >= to || is_known {
+        if gap.from >= to {
             return None;
         }
-        if self.at.out_next < to {
-            self.at.out_next = to;
-            self.pending_gaps.push(gap.clone());
-        } else {
-            add_gap(&mut self.gaps, gap.clone());
+        match self.at.skip_unreadable(to) {
+            Gates { counts: false, delivers: false } => return None,
+            Gates { delivers: true, .. } => self.pending_gaps.push(gap.clone()),
+            Gates { .. } => add_gap(&mut self.gaps, gap.clone()),
         }
         Some(gap)
     }

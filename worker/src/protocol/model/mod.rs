@@ -17,17 +17,12 @@ use stateright::{Model, Property};
 use self::configuration::Configuration;
 use self::mutant::Mutant;
 use self::steps::{End, reload};
-use self::world::{Budget, Lease, PARTITIONS, Stage, WORKERS, World};
+use self::world::{Lease, PARTITIONS, Stage, WORKERS, World};
 
 /// The protocol, with or without a mistake.
 struct Protocol {
-    records: [i64; PARTITIONS],
-    budget: Budget,
+    configuration: Configuration,
     mutant: Option<Mutant>,
-    /// Whether a rollback has something to go back to.
-    keeps_before: bool,
-    /// Whether it is tried from everywhere that the work gets done without more faults.
-    settles: bool,
     /// What has happened in any run, one bit for each [`Event`].
     seen: AtomicU32,
 }
@@ -68,7 +63,6 @@ enum Action {
     Crash(usize),
     Expel(usize),
     LoseReplyToFlush(usize, usize),
-    TimeOut(usize),
     Refuse(usize),
     Rollback,
     Empty,
@@ -77,9 +71,7 @@ enum Action {
 
 impl Protocol {
     fn new(configuration: Configuration, mutant: Option<Mutant>) -> Self {
-        let (records, budget) = (configuration.records(), configuration.budget());
-        let settles = configuration == Configuration::Redis;
-        Self { records, budget, mutant, keeps_before: budget.rollbacks > 0, settles, seen: AtomicU32::new(0) }
+        Self { configuration, mutant, seen: AtomicU32::new(0) }
     }
 
     fn note(&self, event: Event) {
@@ -141,6 +133,7 @@ impl Protocol {
         }
         // A broker takes nothing for the next transaction while the last one is not over.
         let may_begin = !(transaction.is_prepared && world.is_latest(w));
+        let records = self.configuration.records();
         let mut has_uncommitted = false;
         for (p, lease) in worker.leases.iter().enumerate() {
             match lease {
@@ -154,7 +147,7 @@ impl Protocol {
                 Lease::HalfLoaded(_) => into.push(Action::Load(w, p)),
                 Lease::Running(run) => {
                     has_uncommitted |= run.at.has_uncommitted();
-                    if !run.reload && may_begin && run.at.read_next < self.records[p] {
+                    if !run.reload && may_begin && run.at.read_next < records[p] {
                         into.push(Action::Read(w, p));
                     }
                     if self.is_flush_due(run) {
@@ -183,9 +176,6 @@ impl Protocol {
             }
             if budget.zombies > 0 && world.is_member(w) {
                 into.push(Action::Expel(w));
-            }
-            if budget.timeouts > 0 && world.transactions[w].is_open {
-                into.push(Action::TimeOut(w));
             }
             if budget.refusals > 0 && worker.stage == Stage::Open {
                 into.push(Action::Refuse(w));
@@ -285,11 +275,6 @@ impl Protocol {
                 world.budget.lost_flushes -= 1;
                 self.store(world, w, p, true);
             }
-            Action::TimeOut(w) => {
-                world.budget.timeouts -= 1;
-                world.end(w);
-                world.transactions[w].epoch += 1;
-            }
             Action::Refuse(w) => {
                 world.budget.refusals -= 1;
                 self.abort(world, w);
@@ -315,10 +300,11 @@ impl Protocol {
 
     /// Whether there is nothing left to do: both sinks are at the log's end.
     fn is_done(&self, world: &World) -> bool {
+        let records = self.configuration.records();
         (0..PARTITIONS).all(|p| {
             let kafka = world.committed[p].map_or(0, |progress| progress.next);
             let redis = world.redis[p].as_ref().map_or(0, |stored| stored.state.next);
-            kafka == self.records[p] && redis == self.records[p]
+            kafka == records[p] && redis == records[p]
         })
     }
 
@@ -340,7 +326,11 @@ impl Protocol {
     fn rests_only_when_done(&self, world: &World) -> bool {
         let mut steps = Vec::new();
         self.steps(world, &mut steps);
-        if self.settles { self.gets_done(world) } else { !steps.is_empty() || self.is_done(world) }
+        match self.configuration {
+            // It is tried from everywhere that the work gets done without more faults.
+            Configuration::Redis => self.gets_done(world),
+            Configuration::Doubt | Configuration::Sleep => !steps.is_empty() || self.is_done(world),
+        }
     }
 }
 
@@ -349,7 +339,7 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.budget)]
+        vec![World::new(self.configuration.budget())]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {

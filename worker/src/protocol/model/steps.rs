@@ -37,7 +37,7 @@ impl Protocol {
         let stored = world.redis[partition].clone();
         let head = stored.as_deref().map(head_of);
         let committed = kafka.map_or(Committed::Absent, |kafka| Committed::Ours(committed_of(kafka)));
-        let log = Log { start: 0, end: self.records[partition], topic_id: None };
+        let log = Log { start: 0, end: self.configuration.records()[partition], topic_id: None };
         let first =
             FirstStart { incarnation: INCARNATION.to_owned(), topic_id: None, starts: vec![0; PARTITIONS] };
         let number = i32::try_from(partition).expect("there are few");
@@ -98,7 +98,7 @@ impl Protocol {
             run.at.delivered(offset);
         }
         run.at.remember(LastRecord { offset, fingerprint: 0 });
-        run.at.read_next = offset + 1;
+        run.at.read(offset);
         if delivers && passes(offset) {
             world.workers[worker].stage = Stage::Open;
             // The broker takes nothing from a producer that is not the latest of its id.
@@ -280,7 +280,8 @@ impl Protocol {
         let flush = Arc::clone(&world.sent[worker][partition][0]);
         let former = world.redis[partition].clone();
         let compares = self.mutant != Some(Mutant::NoCompareAndSet);
-        let is_stored = world.apply(partition, &flush, compares, self.keeps_before);
+        let keeps_before = self.configuration.budget().rollbacks > 0;
+        let is_stored = world.apply(partition, &flush, compares, keeps_before);
         if !is_stored {
             self.note(Event::FlushRefused);
             if self.mutant == Some(Mutant::RefusedFlushWritesItsHead)

@@ -138,8 +138,6 @@ pub(super) struct Budget {
     pub(super) lost_commits: u8,
     /// The reply to a flush is lost.
     pub(super) lost_flushes: u8,
-    /// The coordinator ends a transaction of a living worker.
-    pub(super) timeouts: u8,
     /// A broker takes a record not, or not now.
     pub(super) refusals: u8,
     /// The coordinator says that a transaction is committed before anybody can see it.
