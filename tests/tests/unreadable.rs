@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::kafka::{self, Kafka};
+use lab::oracle::Settings;
 use lab::oracle::corpus::passing_logins;
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
@@ -15,15 +16,8 @@ use serde_json::Value;
 fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
     let mut kafka = Kafka::start(kafka::Options::new())?;
     let redis = Redis::start(Options::new())?;
-    let (settings, source) = {
-        let pipeline = Pipeline::new(&kafka, &redis, 2)?;
-        for first in [0, 100, 200] {
-            pipeline.feed(&passing_logins(0, first, 100))?;
-            pipeline.feed(&passing_logins(1, first, 100))?;
-        }
-        (pipeline.settings, pipeline.source)
-    };
-    kafka.damage(&source, 0, b"\"user_id\":\"u150-")?;
+    let settings = feed_three_batches(&kafka, &redis, 2)?;
+    kafka.damage(&settings.source_topic, 0, b"\"user_id\":\"u150-")?;
     let pipeline = Pipeline::adopt(&kafka, &redis, settings, 2);
     let started_at = Instant::now();
     let mut worker = pipeline.worker("w", &[])?;
@@ -54,20 +48,25 @@ fn a_damaged_batch_is_a_gap_and_the_partition_goes_on() -> Result<()> {
 fn a_batch_whose_records_make_no_sense_is_a_gap_too() -> Result<()> {
     let mut kafka = Kafka::start(kafka::Options::new())?;
     let redis = Redis::start(Options::new())?;
-    let (settings, source) = {
-        let pipeline = Pipeline::new(&kafka, &redis, 1)?;
-        for first in [0, 100, 200] {
-            pipeline.feed(&passing_logins(0, first, 100))?;
-        }
-        (pipeline.settings, pipeline.source)
-    };
-    kafka.break_record(&source, 0, b"{\"user_id\":\"u150-")?;
+    let settings = feed_three_batches(&kafka, &redis, 1)?;
+    kafka.break_record(&settings.source_topic, 0, b"{\"user_id\":\"u150-")?;
     let pipeline = Pipeline::adopt(&kafka, &redis, settings, 1);
     let worker = pipeline.worker("w", &[])?;
     let document = pipeline.wait_until_published().with_context(|| worker.stderr())?;
     let (from, to) = gap_of(&document).with_context(|| worker.stderr())?;
     assert!((100..=150).contains(&from) && (151..=200).contains(&to), "{from} to {to}");
     Ok(())
+}
+
+/// A pipeline whose source holds three batches of a hundred logins in each partition, before anybody has read them.
+fn feed_three_batches(kafka: &Kafka, redis: &Redis, partitions: i32) -> Result<Settings> {
+    let pipeline = Pipeline::new(kafka, redis, partitions)?;
+    for first in [0, 100, 200] {
+        for partition in 0..partitions {
+            pipeline.feed(&passing_logins(partition, first, 100))?;
+        }
+    }
+    Ok(pipeline.settings)
 }
 
 /// The one gap of partition 0, which must be `unreadable`.

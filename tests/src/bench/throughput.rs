@@ -141,7 +141,7 @@ impl<'a> Bench<'a> {
                 let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
                 (&self.plan.lab, options.config(&config))
             }
-            _ => (&self.plan.rollcall, self.traced(contender, &config)?),
+            _ => (&self.plan.rollcall, self.rollcall(contender, &config)?),
         };
         let mut process = Worker::start_program(program, options)?;
         let memory = memory::peak_until_end(&mut process, PATIENCE)?;
@@ -153,7 +153,7 @@ impl<'a> Bench<'a> {
         Ok(Run { cpu, memory, checksum })
     }
 
-    fn traced(&self, contender: Contender, config: &str) -> Result<WorkerOptions> {
+    fn rollcall(&self, contender: Contender, config: &str) -> Result<WorkerOptions> {
         let options = WorkerOptions::new(config).args(&["--name", "bench", "--until-end"]);
         let Some(share) = contender.sampled() else { return Ok(options) };
         let endpoint = match contender {
