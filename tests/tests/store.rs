@@ -111,14 +111,14 @@ async fn a_first_flush_clears_what_a_lost_head_left_behind() {
 async fn public_keys_are_replaced_whole() {
     let server = Server::start(&[]);
     let (store, mut admin) = (server.store(), server.admin().await);
-    let many: Vec<(String, u64)> = (0..20_000).map(|number| (format!("value-{number}"), number)).collect();
+    let many: Vec<(String, u64)> = (0..100_000).map(|number| (format!("value-{number}"), number)).collect();
     let mut first = publication(None, "0123456789abcdef");
     first.keys.insert("by:app".to_owned(), PublicValue::SortedSet(many.clone()));
     first.keys.insert("hours".to_owned(), PublicValue::Hash(many));
     assert_eq!(store.publish(&first).await.unwrap(), PublishOutcome::Applied);
-    assert_eq!(run::<usize>(&mut admin, "ZCARD rollcall:{p}:by:app").await, 20_000);
-    assert_eq!(run::<u64>(&mut admin, "ZSCORE rollcall:{p}:by:app value-19999").await, 19_999);
-    assert_eq!(run::<usize>(&mut admin, "HLEN rollcall:{p}:hours").await, 20_000);
+    assert_eq!(run::<usize>(&mut admin, "ZCARD rollcall:{p}:by:app").await, 100_000);
+    assert_eq!(run::<u64>(&mut admin, "ZSCORE rollcall:{p}:by:app value-99999").await, 99_999);
+    assert_eq!(run::<usize>(&mut admin, "HLEN rollcall:{p}:hours").await, 100_000);
 
     let mut second = publication(Some(&first.document), "1111111111111111");
     second.keys.insert("by:app".to_owned(), PublicValue::SortedSet(vec![("only".to_owned(), 7)]));
