@@ -1,0 +1,1 @@
+//! Runs pipelines' workers on Kubernetes, scales them on lag and serves their insights.

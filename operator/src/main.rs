@@ -1,0 +1,3 @@
+//! `rollcall-operator`.
+
+fn main() {}
