@@ -119,6 +119,21 @@ fn every_defect_in_redis_is_found() -> Result<()> {
         finds(&pipeline, name, words)?;
         redis.restore_key(touched, &before)?;
     }
+    let orphans = [
+        key("by:former"),
+        internal("day:2001-02-03"),
+        internal("attempt"),
+        format!("rollcall:{{{}/1}}:head", pipeline.settings.pipeline),
+        format!("rollcall:{{{}/x}}:head", pipeline.settings.pipeline),
+    ];
+    for orphan in &orphans {
+        redis.command::<i64>(&["HSET", orphan, "token", "1-0|0|x"])?;
+        finds(&pipeline, "an orphan key", &format!("key {orphan}: belongs to no"))?;
+        redis.command::<i64>(&["DEL", orphan])?;
+    }
+    // Another pipeline's, which only begins alike.
+    let other = format!("rollcall:{{{}-2/0}}:head", pipeline.settings.pipeline);
+    redis.command::<i64>(&["HSET", &other, "token", "1-0|0|x"])?;
     let whole = audit(&pipeline)?;
     assert_eq!(whole.code, 0, "{}{}", whole.stdout, whole.stderr);
     Ok(())

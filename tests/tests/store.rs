@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::redis::{Address, Kind};
 use insights::store::{
-    Error, Flush, FlushOutcome, Loaded, PublicValue, Publication, PublishOutcome, Store, tail,
+    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Store, tail,
 };
 use insights::time::Day;
 use redis::aio::MultiplexedConnection;
@@ -29,7 +29,9 @@ use self::suite::{all_time, part, publication, step};
 #[tokio::test]
 async fn redis_keeps_every_claim_of_a_store() {
     let server = Server::start(&[]);
-    suite::every_claim(|pipeline| Store::redis(server.address(), pipeline)).await;
+    let store = |pipeline: &str| Store::redis(server.address(), pipeline);
+    suite::every_claim(store).await;
+    suite::every_key_is_found_and_none_of_another_pipeline(store).await;
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 //!
 //! Owns its content under one lock, so that each call is one atomic step. It never forgets by itself and survives nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{
-    Flush, FlushOutcome, Loaded, Parts, PublicValue, Publication, PublishOutcome, StoredHead, Token, tail,
+    DOCUMENT, FIRST_START, Flush, FlushOutcome, FoundKey, HEAD, Loaded, Parts, PublicValue, Publication,
+    PublishOutcome, StoredHead, Token, WORKERS, tail,
 };
 use crate::state::{Scope, Wanted, WantedParts};
 
@@ -108,6 +109,22 @@ impl Store {
 
     pub(super) fn first_start(&self, proposal: &[u8]) -> Vec<u8> {
         self.content().first_start.get_or_insert_with(|| proposal.to_vec()).clone()
+    }
+
+    pub(super) fn keys(&self) -> BTreeSet<FoundKey> {
+        let content = self.content();
+        let key = |owner: &str, name: &str| FoundKey { owner: owner.to_owned(), name: name.to_owned() };
+        let mut keys: BTreeSet<FoundKey> = content.keys.keys().map(|name| key("", name)).collect();
+        keys.extend(content.document.is_some().then(|| key("", DOCUMENT)));
+        keys.extend((!content.reports.is_empty()).then(|| key("", WORKERS)));
+        keys.extend(content.first_start.is_some().then(|| key("/0", FIRST_START)));
+        for (number, partition) in &content.partitions {
+            let owner = format!("/{number}");
+            keys.insert(key(&owner, HEAD));
+            let filled = partition.scopes.iter().filter(|(_, parts)| !parts.is_empty());
+            keys.extend(filled.map(|(scope, _)| key(&owner, &scope.to_string())));
+        }
+        keys
     }
 
     pub(super) fn published(&self) -> Option<String> {

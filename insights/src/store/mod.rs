@@ -8,7 +8,7 @@ pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::error::Error;
 use crate::state::{PartName, Scope, Wanted};
@@ -87,6 +87,15 @@ pub struct Publication {
     pub removed: Vec<String>,
     /// Workers whose report goes.
     pub removed_workers: Vec<String>,
+}
+
+/// A key of the pipeline, as it was found: `rollcall:{<id><owner>}:<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FoundKey {
+    /// Nothing for the public keys, `/` and the number of its partition for any other.
+    pub owner: String,
+    /// What follows the braces.
+    pub name: String,
 }
 
 /// What became of a publication.
@@ -186,6 +195,16 @@ impl Store {
         }
     }
 
+    /// Every key that is the pipeline's by its name, whether anybody knows it or not. All of the database is gone through, a
+    /// little at a time, so that others are not held up.
+    pub async fn keys(&self) -> Result<BTreeSet<FoundKey>, Error> {
+        match self {
+            Self::Memory(store) => Ok(store.keys()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.keys().await,
+        }
+    }
+
     /// The published document, if there is one.
     pub async fn published(&self) -> Result<Option<String>, Error> {
         match self {
@@ -255,6 +274,18 @@ impl Store {
         }
     }
 }
+
+/// The hash with a partition's token and head, by what follows the braces of its key.
+pub const HEAD: &str = "head";
+
+/// The string in partition 0's place that tells how the pipeline started first.
+pub const FIRST_START: &str = "first-start";
+
+/// The public string with the document.
+pub const DOCUMENT: &str = "insights";
+
+/// The public hash with the workers' reports.
+pub const WORKERS: &str = "workers";
 
 /// Bytes of a publication's nonce.
 pub const NONCE_LENGTH: usize = 16;

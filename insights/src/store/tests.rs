@@ -4,13 +4,14 @@
 
 mod suite;
 
-use super::{Flush, FlushOutcome, Loaded, PublicValue, Publication, PublishOutcome, Store, tail};
+use super::{Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Store, tail};
 use crate::state::{Scope, Wanted, WantedParts};
 use crate::time::Day;
 
 #[tokio::test]
 async fn memory_keeps_every_claim_of_a_store() {
     suite::every_claim(|_pipeline| Store::memory()).await;
+    suite::every_key_is_found_and_none_of_another_pipeline(|_pipeline| Store::memory()).await;
 }
 
 #[test]

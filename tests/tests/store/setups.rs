@@ -29,13 +29,17 @@ async fn the_least_rights_suffice_for_everything() {
     let server = Server::start(&[]);
     let mut admin = server.admin().await;
     run::<()>(&mut admin, &format!("ACL SETUSER least on >secret-of-user ~rollcall:* {LEAST_RIGHTS}")).await;
-    suite::every_claim(|pipeline| Store::redis(server.address_for(Some("least")), pipeline)).await;
+    let least = |pipeline: &str| Store::redis(server.address_for(Some("least")), pipeline);
+    suite::every_claim(least).await;
     let store = Store::redis(server.address_for(Some("least")), "all");
     store.check_server().await.unwrap();
     run::<()>(&mut admin, "SCRIPT FLUSH").await;
     let mut first = publication(None, "0123456789abcdef");
     first.keys.insert("by:a".to_owned(), PublicValue::SortedSet(vec![("x".to_owned(), 1)]));
     assert_eq!(store.publish(&first).await.unwrap(), PublishOutcome::Applied);
+    // The audit's own.
+    run::<()>(&mut admin, "ACL SETUSER least +scan").await;
+    suite::every_key_is_found_and_none_of_another_pipeline(least).await;
 }
 
 #[tokio::test]
@@ -234,6 +238,8 @@ async fn a_cluster_keeps_every_claim_of_a_store() {
         .await;
     let address = || Address { kind: Kind::Cluster, ..server.address() };
     suite::every_claim(|pipeline| Store::redis(address(), pipeline)).await;
+    suite::every_key_is_found_and_none_of_another_pipeline(|pipeline| Store::redis(address(), pipeline))
+        .await;
     let store = Store::redis(address(), "p");
     store.check_server().await.unwrap();
     run::<()>(&mut admin, "CONFIG SET maxmemory-policy allkeys-lru").await;

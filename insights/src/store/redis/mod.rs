@@ -6,9 +6,10 @@
 mod address;
 mod connection;
 mod keys;
+mod scan;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub use self::address::{Address, Kind};
 use self::connection::{Connector, Link, Live};
 use self::keys::Keys;
 use super::{
-    Error, Flush, FlushOutcome, Loaded, PublicValue, Publication, PublishOutcome, StoredHead, Token,
+    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, StoredHead, Token,
 };
 use crate::state::Wanted;
 
@@ -111,6 +112,13 @@ impl Store {
             "hash" => Ok(Some(PublicValue::Hash(self.ask("HGETALL", &key, command("HGETALL", &key)).await?))),
             _ => Ok(None),
         }
+    }
+
+    pub(super) async fn keys(&self) -> Result<BTreeSet<FoundKey>, Error> {
+        let live = self.connector.live().await?;
+        let names = scan::all(live.link.clone(), &self.keys.pattern()).await;
+        let names = names.map_err(|error| self.connector.judge(&live, "SCAN", error))?;
+        Ok(names.iter().filter_map(|name| self.keys.recognise(&String::from_utf8_lossy(name))).collect())
     }
 
     pub(super) async fn published(&self) -> Result<Option<String>, Error> {

@@ -2,11 +2,11 @@
 //!
 //! Owns the claims, which the lab runs against a real Redis too; it never looks behind the seam.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Day, Flush, FlushOutcome, Loaded, PublicValue, Publication, PublishOutcome, Scope, Store, Wanted,
-    WantedParts, tail,
+    Day, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Scope, Store,
+    Wanted, WantedParts, tail,
 };
 
 /// Runs every claim, each in a store of its own pipeline.
@@ -201,4 +201,26 @@ async fn reports_come_and_go(store: Store) {
     store.publish(&removing).await.unwrap();
     let expected = BTreeMap::from([("worker-1".to_owned(), "new".to_owned())]);
     assert_eq!(store.reports().await.unwrap(), expected);
+}
+
+/// One more claim, for which a user needs one more right.
+pub(crate) async fn every_key_is_found_and_none_of_another_pipeline(store: impl Fn(&str) -> Store) {
+    let (store, other) = (store("keys"), store("keys2"));
+    assert_eq!(store.keys().await.unwrap(), BTreeSet::new());
+    let mut flush = step(None, "0|7|a");
+    flush.puts = (0..3000).map(|day| (Scope::Day(Day(day)), "x".to_owned(), vec![9])).collect();
+    store.flush(&flush).await.unwrap();
+    other.flush(&flush).await.unwrap();
+    store.first_start(b"{}").await.unwrap();
+    store.report("worker-0", "{}").await.unwrap();
+    let mut first = publication(None, "0123456789abcdef");
+    first.keys.insert("totals".to_owned(), PublicValue::Hash(vec![("read".to_owned(), 1)]));
+    store.publish(&first).await.unwrap();
+    let key = |owner: &str, name: String| FoundKey { owner: owner.to_owned(), name };
+    let mut expected: BTreeSet<FoundKey> =
+        (0..3000).map(|day| key("/3", Scope::Day(Day(day)).to_string())).collect();
+    expected.insert(key("/3", "head".to_owned()));
+    expected.insert(key("/0", "first-start".to_owned()));
+    expected.extend(["insights", "workers", "totals"].map(|name| key("", name.to_owned())));
+    assert_eq!(store.keys().await.unwrap(), expected);
 }

@@ -6,8 +6,8 @@
 
 mod differences;
 mod insights;
+mod keys;
 mod partition;
-
 mod sink;
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use ::insights::document::Progress;
 use ::insights::spec::PipelineSpec;
 use ::insights::state::PartitionState;
-use ::insights::store::{Flush, Store, StoredHead};
+use ::insights::store::{Flush, FoundKey, Store, StoredHead};
 use anyhow::{Context as _, Result};
 use chrono::DateTime;
 use serde_json::Value;
@@ -45,8 +45,9 @@ pub(crate) fn run(runtime: &Runtime, arguments: &AuditArguments) -> Result<(), F
         return Ok(());
     };
     let mut audit = Audit::new(&spec, public)?;
-    audit.read_logs(runtime, &store)?;
+    let partitions = audit.read_logs(runtime, &store)?;
     runtime.block_on(audit.compare_insights(&store))?;
+    runtime.block_on(audit.look_for_orphans(&store, partitions))?;
     audit.conclude()
 }
 
@@ -97,14 +98,15 @@ impl Audit {
         })
     }
 
-    /// Reads every partition and both sinks.
-    fn read_logs(&mut self, runtime: &Runtime, store: &Store) -> Result<(), Failure> {
+    /// Reads every partition and both sinks; returns how many partitions the source has.
+    fn read_logs(&mut self, runtime: &Runtime, store: &Store) -> Result<i32, Failure> {
         let own = self.spec.clone();
         let control = Control::new(&own, "rollcall-audit").map_err(Failure::runtime)?;
         let count = |topic: &str| {
             let found = control.partitions(topic).with_context(|| format!("failed to ask for `{topic}`"))?;
             found.with_context(|| format!("the topic `{topic}` does not exist"))
         };
+        let sources = count(&own.source.topic)?;
         let sinks = (count(&own.output.topic)?, count(&own.dead_letter.topic)?);
         let partitions: Vec<i32> = self.positions.keys().copied().collect();
         let heads = runtime.block_on(store.heads(&partitions)).map_err(Failure::runtime)?;
@@ -124,6 +126,16 @@ impl Audit {
                 }
                 Err(error) => self.found.add(format!("partition {partition}: {error:#}")),
             }
+        }
+        Ok(sources)
+    }
+
+    async fn look_for_orphans(&mut self, store: &Store, partitions: i32) -> Result<()> {
+        for FoundKey { owner, name } in keys::orphans(store, partitions).await? {
+            let pipeline = &self.spec.pipeline;
+            self.found.add(format!(
+                "key rollcall:{{{pipeline}{owner}}}:{name}: belongs to no partition's state and to no publication"
+            ));
         }
         Ok(())
     }
