@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::kafka::{Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
+use crate::kafka::{Committed, Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
 use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
 use crate::redis::Redis;
 use crate::wait::wait_for;
@@ -27,6 +27,8 @@ pub struct Pipeline<'a> {
     pub dead_letters: String,
     /// What stands within `kafka: {…}` of the configuration file.
     pub connection: String,
+    /// The address of Redis in the configuration file.
+    pub redis_url: String,
     /// More of the configuration file: whole top-level sections, besides those that [`Self::config`] writes.
     pub more: String,
     partitions: i32,
@@ -45,20 +47,26 @@ impl<'a> Pipeline<'a> {
         )?;
         kafka.create_topic(&output, partitions, &[])?;
         kafka.create_topic(&dead_letters, partitions, &[])?;
-        let settings = Settings { pipeline: id, source_topic: source.clone(), ..Settings::default() };
-        let connection = connection(kafka);
-        let more = String::new();
-        Ok(Self { kafka, redis, settings, source, output, dead_letters, connection, more, partitions })
+        let settings = Settings { pipeline: id, source_topic: source, ..Settings::default() };
+        Ok(Self::adopt(kafka, redis, settings, partitions))
     }
 
     /// A pipeline that is there already, after its services were restarted.
     pub fn adopt(kafka: &'a Kafka, redis: &'a Redis, settings: Settings, partitions: i32) -> Self {
         let id = settings.pipeline.clone();
         let name = |what: &str| format!("{id}-{what}");
-        let (source, output, dead_letters) = (name("source"), name("output"), name("dead"));
-        let connection = connection(kafka);
-        let more = String::new();
-        Self { kafka, redis, settings, source, output, dead_letters, connection, more, partitions }
+        Self {
+            kafka,
+            redis,
+            settings,
+            source: name("source"),
+            output: name("output"),
+            dead_letters: name("dead"),
+            connection: format!("brokers: [\"{}\"]", kafka.brokers()),
+            redis_url: redis.url(),
+            more: String::new(),
+            partitions,
+        }
     }
 
     /// The configuration file.
@@ -68,7 +76,7 @@ impl<'a> Pipeline<'a> {
              output: {{topic: {}}}\ndeadLetter: {{topic: {}}}\n{}",
             self.settings.pipeline,
             self.connection,
-            self.redis.url(),
+            self.redis_url,
             self.source,
             self.output,
             self.dead_letters,
@@ -146,16 +154,34 @@ impl<'a> Pipeline<'a> {
         })
     }
 
+    /// What the group has committed, by partition.
+    pub fn committed(&self) -> Result<BTreeMap<i32, Committed>> {
+        self.kafka.committed(&self.group(), &self.source)
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> String {
+        format!("rollcall.{}", self.settings.pipeline)
+    }
+
     /// Everything that differs from the oracle: both topics, the document and all public keys.
     pub fn differences(&self) -> Result<Vec<String>> {
-        let source = self.source_records()?;
+        self.differences_of(self.source_records()?, Value::Array(Vec::new()))
+    }
+
+    /// The same where the source topic does not tell the whole truth: the records that must have been counted and delivered,
+    /// and the document's gaps.
+    pub fn differences_of(&self, source: Vec<SourceRecord>, gaps: Value) -> Result<Vec<String>> {
         let document = self.document()?.context("nothing is published")?;
         let mut differences = self.topic_differences(&source, &document)?;
         let mut logs: BTreeMap<i32, Vec<SourceRecord>> = BTreeMap::new();
         for record in source {
             logs.entry(record.partition).or_default().push(record);
         }
-        let expected = crate::oracle::document(&self.settings, &logs, &positions(&document));
+        let mut expected = crate::oracle::document(&self.settings, &logs, &positions(&document));
+        if let Some(member) = expected.document.get_mut("gaps") {
+            *member = gaps;
+        }
         differences.extend(compare_document(&expected, &document));
         differences.extend(compare_keys(&expected, &self.public_keys()?));
         Ok(differences)
@@ -201,10 +227,6 @@ impl<'a> Pipeline<'a> {
         }
         Ok(truth)
     }
-}
-
-fn connection(kafka: &Kafka) -> String {
-    format!("brokers: [\"{}\"]", kafka.brokers())
 }
 
 /// Writes to a pipeline's source topic.

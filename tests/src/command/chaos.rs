@@ -4,14 +4,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use lab::kafka::{self, Kafka};
 use lab::{chaos, components};
 
 /// Runs so many schedules, with the seeds from `seed` on.
 pub(crate) fn run(schedules: u64, seed: u64) -> Result<ExitCode> {
     components::install_all()?;
     super::build(&["--bins"])?;
-    let mut kafka = Kafka::start(kafka::Options::new())?;
+    let mut kafka = chaos::broker()?;
     let mut failed = 0;
     for seed in seed..seed + schedules {
         match chaos::run(&mut kafka, seed) {

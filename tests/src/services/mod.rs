@@ -8,4 +8,5 @@ pub mod jaeger;
 pub mod kafka;
 mod ports;
 pub(crate) mod process;
+pub mod proxy;
 pub mod redis;

@@ -20,6 +20,7 @@ pub use self::options::{Listener, Options};
 use super::daemon::Daemon;
 use super::folder::{Folder, copy_all};
 use super::ports;
+use super::proxy::Proxy;
 use crate::components::{java, kafka as component};
 pub use crate::kafka_client::{
     Client, Isolation, LogEnds, PlainProducer, Position, Record, StoredRecord, TransactionalProducer,
@@ -44,7 +45,7 @@ impl Kafka {
     /// Starts a broker, and waits until it answers.
     pub fn start(options: Options) -> Result<Self> {
         let folder = Folder::new("kafka")?;
-        let ports = Ports::choose()?;
+        let ports = Ports::choose(&options)?;
         options.write(folder.path(), &ports)?;
         format_storage(&options, folder.path())?;
         let mut arguments = java_arguments(&options)?;
@@ -72,9 +73,14 @@ impl Kafka {
     /// `host:port` of `listener`; an error when the options gave it neither users nor certificates.
     pub fn brokers_of(&self, listener: Listener) -> Result<String> {
         if !self.options.listeners().contains(&listener) {
-            bail!("this Kafka has no {listener:?} listener: give its options users, an authority, or both");
+            bail!("this Kafka has no {listener:?} listener: its options say which it has");
         }
         Ok(self.address(listener))
+    }
+
+    /// What stands before [`Listener::Proxied`]; an error when the options did not ask for it.
+    pub fn proxy(&self) -> Result<&Proxy> {
+        self.ports.proxy.as_ref().context("this Kafka has no proxy: ask its options for one")
     }
 
     /// A client of the plain listener.
@@ -152,7 +158,7 @@ impl Kafka {
     }
 
     fn address(&self, listener: Listener) -> String {
-        format!("127.0.0.1:{}", self.ports.of(listener))
+        format!("127.0.0.1:{}", self.ports.for_clients(listener))
     }
 
     fn data(&self) -> PathBuf {
@@ -172,16 +178,21 @@ struct Ports {
     sasl: u16,
     tls: u16,
     sasl_tls: u16,
+    proxied: u16,
+    proxy: Option<Proxy>,
 }
 
 impl Ports {
-    fn choose() -> Result<Self> {
+    fn choose(options: &Options) -> Result<Self> {
+        let proxied = ports::free()?;
         Ok(Self {
             controller: ports::free()?,
             plaintext: ports::free()?,
             sasl: ports::free()?,
             tls: ports::free()?,
             sasl_tls: ports::free()?,
+            proxied,
+            proxy: options.is_proxied().then(|| Proxy::start(proxied)).transpose()?,
         })
     }
 
@@ -191,6 +202,15 @@ impl Ports {
             Listener::SaslPlaintext => self.sasl,
             Listener::Ssl => self.tls,
             Listener::SaslSsl => self.sasl_tls,
+            Listener::Proxied => self.proxied,
+        }
+    }
+
+    /// Where clients of `listener` connect.
+    fn for_clients(&self, listener: Listener) -> u16 {
+        match (listener, &self.proxy) {
+            (Listener::Proxied, Some(proxy)) => proxy.port(),
+            _ => self.of(listener),
         }
     }
 }

@@ -21,9 +21,11 @@ pub struct Options {
     asks_for_rights: bool,
     properties: Vec<(String, String)>,
     heap: Option<String>,
+    is_proxied: bool,
 }
 
-/// Where clients connect. The plain one is always there; users add the SASL ones, an authority the TLS ones.
+/// Where clients connect. The plain one is always there; users add the SASL ones, an authority the TLS ones,
+/// [`Options::proxied`] the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     /// No password, no encryption.
@@ -34,6 +36,8 @@ pub enum Listener {
     Ssl,
     /// Both.
     SaslSsl,
+    /// As the plain one, through a proxy that breaks on demand.
+    Proxied,
 }
 
 impl Options {
@@ -91,8 +95,19 @@ impl Options {
         self
     }
 
+    /// Opens one more plain listener behind a proxy, [`super::Kafka::proxy`].
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.is_proxied = true;
+        self
+    }
+
     pub(super) fn authority(&self) -> Option<&Authority> {
         self.authority.as_ref()
+    }
+
+    pub(super) fn is_proxied(&self) -> bool {
+        self.is_proxied
     }
 
     pub(super) fn listeners(&self) -> Vec<Listener> {
@@ -106,6 +121,9 @@ impl Options {
         }
         if has_users && self.authority.is_some() {
             listeners.push(Listener::SaslSsl);
+        }
+        if self.is_proxied {
+            listeners.push(Listener::Proxied);
         }
         listeners
     }
@@ -148,16 +166,17 @@ impl Options {
     }
 
     fn network(&self, ports: &Ports) -> String {
-        let mut listeners = String::new();
+        let (mut listeners, mut advertised) = (String::new(), String::new());
         let mut protocols = "CONTROLLER:PLAINTEXT".to_owned();
         for listener in self.listeners() {
-            let protocol = listener.protocol();
-            let port = ports.of(listener);
-            write!(listeners, "{protocol}://127.0.0.1:{port},").expect("a text takes all that is written");
-            write!(protocols, ",{protocol}:{protocol}").expect("a text takes all that is written");
+            let (name, protocol) = (listener.name(), listener.protocol());
+            let (own, clients) = (ports.of(listener), ports.for_clients(listener));
+            write!(listeners, "{name}://127.0.0.1:{own},").expect("a text takes all that is written");
+            write!(advertised, "{name}://127.0.0.1:{clients},").expect("a text takes all that is written");
+            write!(protocols, ",{name}:{protocol}").expect("a text takes all that is written");
         }
         let mut text = String::new();
-        write_line(&mut text, "advertised.listeners", listeners.trim_end_matches(','));
+        write_line(&mut text, "advertised.listeners", advertised.trim_end_matches(','));
         write_line(
             &mut text,
             "listeners",
@@ -206,9 +225,13 @@ impl Options {
 }
 
 impl Listener {
+    fn name(self) -> &'static str {
+        if self == Self::Proxied { "PROXIED" } else { self.protocol() }
+    }
+
     pub(super) fn protocol(self) -> &'static str {
         match self {
-            Self::Plaintext => "PLAINTEXT",
+            Self::Plaintext | Self::Proxied => "PLAINTEXT",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
             Self::Ssl => "SSL",
             Self::SaslSsl => "SASL_SSL",
