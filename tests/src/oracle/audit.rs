@@ -144,7 +144,7 @@ fn by_source<'a>(
 }
 
 /// The source partition and offset in the last `rollcall-source` header.
-fn named_source(record: &SourceRecord, incarnation: &str) -> Option<(i32, i64)> {
+pub fn named_source(record: &SourceRecord, incarnation: &str) -> Option<(i32, i64)> {
     let (_, value) = record.headers.iter().rev().find(|(name, _)| name == "rollcall-source")?;
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
     let (partition, offset) = text.strip_prefix(incarnation)?.strip_prefix(':')?.split_once(':')?;

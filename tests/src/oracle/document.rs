@@ -105,7 +105,8 @@ impl Truth {
     }
 }
 
-fn expected(settings: &Settings, truths: &[&PartitionTruth], positions: &BTreeMap<i32, i64>) -> Expected {
+/// The insights of partitions that were counted already, at the positions.
+pub fn expected(settings: &Settings, truths: &[&PartitionTruth], positions: &BTreeMap<i32, i64>) -> Expected {
     let merged = merge(settings, truths);
     let tables = |count| -> BTreeMap<&str, NamedCounts> {
         let fields = settings.dimensions.iter().map(|dimension| dimension.field.as_str());

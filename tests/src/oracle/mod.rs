@@ -19,10 +19,10 @@ pub mod settings;
 mod splice;
 pub mod version;
 
-pub use audit::{Sinks, audit_output, compare_delivery};
+pub use audit::{Sinks, audit_output, compare_delivery, named_source};
 pub use compare::{compare_document, compare_keys};
 pub use deliveries::{Delivery, Target, expected_dead_letters, expected_output};
-pub use document::{Expected, Truth, document};
+pub use document::{Expected, Truth, document, expected};
 pub use judge::{Counted, Judged, Verdict, judge};
 pub use partition::PartitionTruth;
 pub use settings::{Condition, Dimension, Fold, Headers, Operator, Settings, SourceRecord, TimestampUnit};

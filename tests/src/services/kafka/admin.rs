@@ -96,6 +96,15 @@ impl Kafka {
         Ok(())
     }
 
+    /// Deletes a consumer group with all that it has committed, once its last member is gone: a killed one is missed when its
+    /// session ends.
+    pub fn delete_group(&self, group: &str) -> Result<()> {
+        wait_for(&format!("the group {group} to be empty"), PROPAGATION_DEADLINE, || {
+            self.administer(async |admin, options| one(admin.delete_groups(&[group], options).await?))
+                .with_context(|| format!("failed to delete the group {group}"))
+        })
+    }
+
     /// Lets `user` do `operations` (`Read`, `Write`, `Describe`, `Create`, …) on `resource`.
     pub fn allow(&self, user: &str, operations: &[&str], resource: Resource<'_>) -> Result<()> {
         self.change_rights(&["--add"], user, operations, resource)

@@ -1,11 +1,11 @@
-//! Owns looking at consumer groups: who is in one, and what it has committed.
-//! It never joins a group, and never commits for one.
+//! Owns consumer groups as an administrator's tools have them: who is in one, what it has committed, and changes of that.
+//! It never joins a group.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Kafka;
@@ -48,6 +48,18 @@ impl Kafka {
             }
         }
         Ok(committed)
+    }
+
+    /// Commits an offset for a group without members, with no text beside it, as a tool that resets offsets does.
+    pub fn reset_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let client = self.client();
+        let consumer: BaseConsumer =
+            client.config().set("group.id", group).create().context("failed to make a consumer")?;
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        consumer
+            .commit(&offsets, CommitMode::Sync)
+            .with_context(|| format!("failed to reset an offset of {group}"))
     }
 
     /// The members of `group` and its state (`Stable`, `PreparingRebalance`, `Empty`, …); `Dead` for an unknown one.
