@@ -2,12 +2,16 @@
 //! It never tests Rollcall.
 #![cfg(feature = "lab")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::certificates::Authority;
 use lab::kafka::{self, Client, Isolation, Kafka, Listener, Record, Resource, StoredRecord, unique};
+use lab::proxy::{Loss, Proxy};
 use lab::redis::{self, Redis, Sentinel};
 use lab::wait_until;
 
@@ -236,6 +240,44 @@ fn a_service_that_cannot_start_shows_its_log() {
     assert!(format!("{error:#}").contains("no-such-setting"), "{error:#}");
 }
 
+#[test]
+fn a_proxy_cuts_holds_and_loses_what_it_is_told_to() -> Result<()> {
+    let redis = Redis::start(redis::Options::new())?;
+    let proxy = Proxy::start(redis.port())?;
+    let connect = || -> Result<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", proxy.port()))?;
+        stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+        Ok(stream)
+    };
+    let mut client = connect()?;
+    assert_eq!(ask(&mut client, "INCR passed")?, ":1\r\n");
+    for (loss, stored) in [(Loss::Request, None), (Loss::Reply, Some("1".to_owned()))] {
+        let (mut client, key) = (connect()?, format!("{loss:?}"));
+        let (lost, answer) = thread::scope(|scope| {
+            let wanted = key.clone().into_bytes();
+            let has = move |bytes: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
+            let losing = scope.spawn(|| proxy.lose(loss, has, Duration::from_secs(10)));
+            let mut asked = ask(&mut client, "PING");
+            // The proxy may not have been told yet.
+            while asked.as_deref().is_ok_and(|answer| !answer.is_empty()) {
+                redis.command::<i64>(&["DEL", &key])?;
+                asked = ask(&mut client, &format!("INCR {key}"));
+            }
+            Ok::<_, anyhow::Error>((losing.join().expect("it does not panic"), asked))
+        })?;
+        assert!(lost && answer.is_ok_and(|answer| answer.is_empty()), "{loss:?}: cut without an answer");
+        assert_eq!(redis.command::<Option<String>>(&["GET", &key])?, stored, "{loss:?}");
+    }
+    assert!(!proxy.lose(Loss::Reply, |_| true, Duration::from_millis(50)), "nothing was swallowed");
+    proxy.hold();
+    assert!(ask(&mut client, "INCR passed").is_err(), "no answer while it is held");
+    proxy.release();
+    assert_eq!(read(&mut client)?, ":2\r\n");
+    assert_eq!(proxy.cut(), 1);
+    assert_eq!(read(&mut client)?, "", "its connection is cut");
+    Ok(())
+}
+
 fn texts(records: &[StoredRecord]) -> Vec<String> {
     records.iter().map(StoredRecord::text).collect()
 }
@@ -246,4 +288,16 @@ fn answers(client: &Client) -> bool {
 
 fn process_entry(pid: Option<u32>) -> Result<PathBuf> {
     Ok(PathBuf::from(format!("/proc/{}", pid.context("it is not running")?)))
+}
+
+/// What a Redis answers to a command; nothing when the connection is cut.
+fn ask(stream: &mut TcpStream, command: &str) -> Result<String> {
+    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    read(stream)
+}
+
+fn read(stream: &mut TcpStream) -> Result<String> {
+    let mut buffer = [0; 64];
+    let count = stream.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned())
 }
