@@ -88,7 +88,9 @@ fn roll_out(redis: &mut Redis, settings: &Settings) -> Result<(Vec<Worker>, Stri
     records_reach(redis, settings, 1000)?;
     let snapshot = redis.snapshot()?;
     records_reach(redis, settings, 2000)?;
-    for (number, name) in ["w0", "w1"].into_iter().enumerate() {
+    // The second may find everything changed: the first had all partitions while it was away.
+    let steps = [("w0", "revision takes effect"), ("w1", "partition loaded")];
+    for (number, (name, words)) in steps.into_iter().enumerate() {
         let fresh = {
             let worker = workers.get_mut(number).context("there are two")?;
             worker.terminate()?;
@@ -97,7 +99,7 @@ fn roll_out(redis: &mut Redis, settings: &Settings) -> Result<(Vec<Worker>, Stri
             start(redis, name, CHANGED)?
         };
         // The other one goes on meanwhile, with partitions that have changed already.
-        fresh.wait_for_line("revision takes effect", DEADLINE)?;
+        fresh.wait_for_line(words, DEADLINE)?;
         if let Some(worker) = workers.get_mut(number) {
             *worker = fresh;
         }
