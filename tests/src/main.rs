@@ -59,6 +59,13 @@ enum Command {
         #[arg(long)]
         records: u64,
     },
+    /// Run the core's work alone, for `valgrind`.
+    #[command(hide = true)]
+    Core {
+        /// How often, over the same logins.
+        #[arg(long)]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }
+        Command::Core { rounds } => bench::core::run(rounds).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,

@@ -24,7 +24,7 @@ mod watchdog;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rollcall_worker::client;
+use rollcall_worker::{client, logins};
 
 use crate::args::{Arguments, Command};
 use crate::exit::Failure;

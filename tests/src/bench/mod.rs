@@ -3,6 +3,7 @@
 
 pub mod bare;
 mod checksum;
+pub mod core;
 mod cpu;
 mod memory;
 mod parse;

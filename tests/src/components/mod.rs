@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod openmetrics;
 pub mod openssl;
 pub mod redis;
+pub mod valgrind;
 
 use anyhow::Result;
 
@@ -20,6 +21,7 @@ pub fn install_all() -> Result<()> {
     kafka::libraries()?;
     jaeger::jaeger()?;
     openmetrics::parser()?;
+    valgrind::valgrind()?;
     Ok(())
 }
 

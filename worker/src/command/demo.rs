@@ -19,13 +19,14 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::generate::{Logins, send};
+use super::generate::send;
 use super::worker::{Worker, work};
 use crate::args::{DemoArguments, OutputFormat};
 use crate::client;
 use crate::clock::now_ms;
 use crate::exit::Failure;
 use crate::json::{at, number_at, text_at};
+use crate::logins::Logins;
 use crate::output;
 use crate::pump::Bounds;
 use crate::signals::Signals;
