@@ -18,6 +18,7 @@
 pub mod bench;
 pub mod chaos;
 pub mod components;
+pub mod fuzz;
 pub mod http;
 mod kafka_client;
 pub mod oracle;

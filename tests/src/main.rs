@@ -46,6 +46,18 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Change the corpus' inputs at random, for the decoder, the filter and the configuration at once.
+    ///
+    /// What fails is made short and saved to `tests/corpus`, where every later run and the tests begin with it: commit it
+    /// with its remedy. The tests fuzz for some seconds with a fixed seed; a release takes `--seconds 300`.
+    Fuzz {
+        /// How long.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// Where the random numbers begin; random itself when left out, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Run one plain loop of the benchmark.
     #[command(hide = true)]
     Bare {
@@ -74,6 +86,7 @@ fn main() -> ExitCode {
         Command::Test { arguments } => command::test::run(&arguments),
         Command::Bench { records, rounds } => command::bench::run(records, rounds),
         Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
+        Command::Fuzz { seconds, seed } => command::fuzz::run(seconds, seed),
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }
@@ -101,4 +114,5 @@ Examples:
   cargo lab test
   cargo lab test -- --package rollcall-tests --test lab_services
   cargo lab bench
-  cargo lab chaos --schedules 20 --seed 100";
+  cargo lab chaos --schedules 20 --seed 100
+  cargo lab fuzz --seconds 300";
