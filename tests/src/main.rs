@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::bench;
 use lab::bench::bare::Work;
+use lab::bench::{self, Section};
 
 /// Rollcall's lab: the real services on this machine, and every test.
 #[derive(Parser)]
@@ -28,13 +28,16 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Compare Rollcall's CPU per login with plain loops on the same client, and print the table.
+    /// Compare Rollcall with plain loops on the same client, and print what it costs in tables.
     Bench {
+        /// One section alone.
+        #[arg(long)]
+        only: Option<Section>,
         /// Logins of one run.
-        #[arg(long, default_value_t = 3_000_000)]
+        #[arg(long, default_value_t = 2_000_000)]
         records: u64,
         /// How often each contender runs.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
     /// Break workers, brokers and Redis at random, and compare what is left with the oracle.
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up => command::up::run(),
         Command::Test { arguments } => command::test::run(&arguments),
-        Command::Bench { records, rounds } => command::bench::run(records, rounds),
+        Command::Bench { only, records, rounds } => command::bench::run(only, records, rounds),
         Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
         Command::Fuzz { seconds, seed } => command::fuzz::run(seconds, seed),
         Command::Bare { config, work, records } => {

@@ -1,42 +1,42 @@
-//! Owns what a process holds in memory. It never asks a process that has ended.
+//! Owns how much memory a worker has resident, idle and behind a backlog.
+//! It never looks at shares of it: the kernel's figure of the whole process is what a container is killed by.
 
-use std::fs;
+use std::fmt::Write as _;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::worker::Worker;
+use super::process;
+use super::site::{Site, megabytes};
 
-/// Waits for the worker's end; the most it ever held in memory, in bytes (`VmHWM`, `man 5 proc_pid_status`).
-pub(super) fn peak_until_end(worker: &mut Worker, deadline: Duration) -> Result<u64> {
-    let started_at = Instant::now();
-    let mut peak = 0;
-    while worker.is_running()? {
-        ensure!(started_at.elapsed() < deadline, "still running after {} s", deadline.as_secs());
-        let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap_or_default();
-        peak = peak.max(peak_of(&status).unwrap_or(0));
-        thread::sleep(EVERY);
-    }
-    Ok(peak)
+/// Measures both.
+pub(super) fn run(site: &Site<'_>) -> Result<String> {
+    let mut text = "| a worker's memory | resident |\n|---|---|\n".to_owned();
+    let idle = megabytes(idle(site)?);
+    writeln!(
+        text,
+        "| idle, {FEW} partitions, {} s after the last was loaded | {idle:.0} MB |",
+        REST.as_secs()
+    )?;
+    let source = site.fill("memory-backlog", MANY, site.plan.records, 10_000)?;
+    let job = site.job("memory-backlog-job", &source, MANY)?;
+    let peak = megabytes(site.run_until_end(&job)?.peak_bytes);
+    writeln!(text, "| the most, behind {} logins on {MANY} partitions | {peak:.0} MB |", site.plan.records)?;
+    Ok(text)
 }
 
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kilobytes * 1024)
+fn idle(site: &Site<'_>) -> Result<u64> {
+    let source = site.kafka.create_topic("memory-idle", FEW, &[])?;
+    let job = site.job("memory-idle-job", &source, FEW)?;
+    let worker = site.worker(&job, "bench")?;
+    let loaded = || worker.stderr().matches("partition loaded").count();
+    crate::wait_until("all partitions", PATIENCE, || loaded() == usize::try_from(FEW).unwrap_or(0))?;
+    thread::sleep(REST);
+    process::memory_bytes(worker.pid(), "VmRSS")
 }
 
-const EVERY: Duration = Duration::from_millis(20);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_peak_is_read_in_bytes() {
-        let status = "Name:\trollcall\nVmPeak:\t  900 kB\nVmHWM:\t   48216 kB\nVmRSS:\t   40000 kB\n";
-        assert_eq!(peak_of(status), Some(48216 * 1024));
-        assert_eq!(peak_of("Name:\tzombie\n"), None);
-    }
-}
+const FEW: i32 = 16;
+const MANY: i32 = 64;
+const REST: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_mins(1);

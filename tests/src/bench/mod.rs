@@ -4,18 +4,27 @@
 pub mod bare;
 mod checksum;
 pub mod core;
-mod cpu;
+mod latency;
 mod memory;
+mod moved;
 mod parse;
+mod process;
+mod scaling;
+mod site;
+mod tail;
 mod throughput;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use self::site::Site;
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// One section alone; all when none is named.
+    pub only: Option<Section>,
     /// Source records of one run.
     pub records: u64,
     /// How often each contender runs, in turn.
@@ -26,7 +35,41 @@ pub struct Plan {
     pub lab: PathBuf,
 }
 
-/// Measures, and returns the table in Markdown.
-pub fn run(plan: &Plan) -> Result<String> {
-    throughput::run(plan)
+/// One table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Section {
+    /// CPU per login of each contender over a backlog.
+    Throughput,
+    /// Latency and CPU under a steady load.
+    Latency,
+    /// Resident memory, idle and behind a backlog.
+    Memory,
+    /// CPU per login with more partitions and more users.
+    Scaling,
+    /// How long a partition stands still when it moves.
+    Moved,
+}
+
+impl Section {
+    const ALL: [Self; 5] = [Self::Throughput, Self::Latency, Self::Memory, Self::Scaling, Self::Moved];
+
+    fn measure(self, site: &Site<'_>) -> Result<String> {
+        match self {
+            Self::Throughput => throughput::run(site),
+            Self::Latency => latency::run(site),
+            Self::Memory => memory::run(site),
+            Self::Scaling => scaling::run(site),
+            Self::Moved => moved::run(site),
+        }
+    }
+}
+
+/// Measures, and hands over each table in Markdown as it is done. Each section has services of its own.
+pub fn run(plan: &Plan, mut show: impl FnMut(&str)) -> Result<()> {
+    for section in Section::ALL {
+        if plan.only.is_none_or(|only| only == section) {
+            show(&section.measure(&Site::start(plan)?)?);
+        }
+    }
+    Ok(())
 }

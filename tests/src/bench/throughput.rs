@@ -1,16 +1,18 @@
 //! Owns the first table: CPU per record of each contender over the same records.
 //! It never compares figures of different rounds.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::checksum::{self, Checksum};
-use super::{Plan, cpu, memory, parse};
+use super::parse;
+use super::site::{self, Cost, Job, Site, median, megabytes};
 use crate::jaeger::Jaeger;
-use crate::kafka::{self, Isolation, Kafka, StoredRecord};
+use crate::kafka::{Isolation, StoredRecord};
 use crate::redis::{self, Redis};
 use crate::worker::{Worker, WorkerOptions};
 
@@ -20,6 +22,7 @@ enum Contender {
     Forward,
     Parse,
     Full,
+    Frozen,
     Sampled,
     Traced,
     Away,
@@ -27,25 +30,34 @@ enum Contender {
 }
 
 impl Contender {
-    const ALL: [Self; 7] =
-        [Self::Forward, Self::Parse, Self::Full, Self::Sampled, Self::Traced, Self::Away, Self::Hanging];
+    const ALL: [Self; 8] = [
+        Self::Forward,
+        Self::Parse,
+        Self::Full,
+        Self::Frozen,
+        Self::Sampled,
+        Self::Traced,
+        Self::Away,
+        Self::Hanging,
+    ];
 
     fn title(self) -> &'static str {
         match self {
             Self::Forward => "librdkafka alone, forwards as many",
             Self::Parse => "the same with serde_json, chrono and the filter, no counts",
             Self::Full => "Rollcall, exactly once in Kafka and Redis",
+            Self::Frozen => "Rollcall, Redis frozen from the first record to the last",
             Self::Sampled => "Rollcall, one batch in a thousand traced into Jaeger",
             Self::Traced => "Rollcall, every batch traced into Jaeger",
             Self::Away => "Rollcall, every batch traced, the collector away",
-            Self::Hanging => "Rollcall, every batch traced, a collector that never answers",
+            Self::Hanging => "Rollcall, every batch traced, the collector takes and never answers",
         }
     }
 
     /// The share of batches that are traced; none without tracing.
     fn sampled(self) -> Option<&'static str> {
         match self {
-            Self::Forward | Self::Parse | Self::Full => None,
+            Self::Forward | Self::Parse | Self::Full | Self::Frozen => None,
             Self::Sampled => Some("0.001"),
             Self::Traced | Self::Away | Self::Hanging => Some("1"),
         }
@@ -54,15 +66,14 @@ impl Contender {
 
 /// One run of one contender.
 struct Run {
-    cpu: Duration,
-    /// The most that the process held in memory, in bytes.
-    memory: u64,
+    cost: Cost,
     checksum: Checksum,
 }
 
 /// Runs all contenders in each round, in turn.
-pub(super) fn run(plan: &Plan) -> Result<String> {
-    let bench = Bench::start(plan)?;
+pub(super) fn run(site: &Site<'_>) -> Result<String> {
+    let plan = site.plan;
+    let bench = Bench::start(site)?;
     let mut rounds: Vec<Vec<Run>> = Vec::new();
     for round in 0..plan.rounds {
         let mut runs: Vec<(Contender, Run)> = Vec::new();
@@ -71,11 +82,11 @@ pub(super) fn run(plan: &Plan) -> Result<String> {
                 *Contender::ALL.iter().cycle().nth(round + place).context("there are contenders")?;
             let run = bench.measure(contender, round)?;
             eprintln!(
-                "lab: round {}: {}: {:.2} s of CPU, {} MB; {}",
+                "lab: round {}: {}: {:.2} s of CPU, {:.0} MB; {}",
                 round + 1,
                 contender.title(),
-                run.cpu.as_secs_f64(),
-                run.memory / 1_000_000,
+                run.cost.cpu.as_secs_f64(),
+                megabytes(run.cost.peak_bytes),
                 run.checksum
             );
             runs.push((contender, run));
@@ -88,12 +99,8 @@ pub(super) fn run(plan: &Plan) -> Result<String> {
 }
 
 struct Bench<'a> {
-    plan: &'a Plan,
-    kafka: Kafka,
-    redis: Redis,
+    site: &'a Site<'a>,
     jaeger: Jaeger,
-    /// The kernel takes connections in its name, and nobody answers.
-    hanging: TcpListener,
     source: String,
     bytes_per_record: f64,
     /// How many of the logins pass the filter.
@@ -101,15 +108,11 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn start(plan: &'a Plan) -> Result<Self> {
-        eprintln!("lab: producing {} logins …", plan.records);
-        let kafka = Kafka::start(kafka::Options::new().heap("1g"))?;
-        let redis = Redis::start(redis::Options::new())?;
+    fn start(site: &'a Site<'a>) -> Result<Self> {
         let jaeger = Jaeger::start()?;
-        let hanging = TcpListener::bind("127.0.0.1:0").context("failed to listen")?;
-        let source = generate(&kafka, plan, "bench-source", plan.records)?;
-        let sample = generate(&kafka, plan, "bench-sample", SAMPLE)?;
-        let sample = kafka.client().read(&sample, Isolation::Committed)?;
+        let source = site.fill("bench-source", PARTITIONS, site.plan.records, USERS)?;
+        let sample = site.fill("bench-sample", PARTITIONS, SAMPLE, USERS)?;
+        let sample = site.kafka.client().read(&sample, Isolation::Committed)?;
         let bytes: usize = sample.iter().map(|record| record.value.as_ref().map_or(0, Vec::len)).sum();
         let mut buffer = Vec::new();
         let passes =
@@ -118,65 +121,86 @@ impl<'a> Bench<'a> {
         #[expect(clippy::cast_precision_loss, reason = "means are estimates")]
         let per_record = |sum: usize| sum as f64 / sample.len().max(1) as f64;
         let (bytes_per_record, passing) = (per_record(bytes), per_record(passing));
-        Ok(Self { plan, kafka, redis, jaeger, hanging, source, bytes_per_record, passing })
+        Ok(Self { site, jaeger, source, bytes_per_record, passing })
     }
 
     fn measure(&self, contender: Contender, round: usize) -> Result<Run> {
         let id = format!("bench-{round}-{}", contender as usize);
-        let output = self.kafka.create_topic(&format!("{id}-output"), PARTITIONS, &[])?;
-        let dead_letters = self.kafka.create_topic(&format!("{id}-dead"), PARTITIONS, &[])?;
-        let config = format!(
-            "pipeline: {id}\nkafka: {{brokers: [\"{}\"]}}\nredis: {{url: \"{}\"}}\nsource: {{topic: {}}}\n\
-             output: {{topic: {output}}}\ndeadLetter: {{topic: {dead_letters}}}\n",
-            self.kafka.brokers(),
-            self.redis.url(),
-            self.source,
-        );
-        let count = self.plan.records.to_string();
-        let before = cpu::of_ended_children()?;
-        let (program, options) = match contender {
+        let plan = self.site.plan;
+        let (job, cost) = match contender {
             Contender::Forward | Contender::Parse => {
+                let job = self.site.job(&id, &self.source, PARTITIONS)?;
                 let share = self.passing.to_string();
                 let work = if contender == Contender::Parse { "parse" } else { share.as_str() };
+                let count = plan.records.to_string();
                 let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
-                (&self.plan.lab, options.config(&config))
+                let cost = site::run(&plan.lab, options.config(&job.config), |_| Ok(()))?;
+                (job, cost)
             }
-            _ => (&self.plan.rollcall, self.rollcall(contender, &config)?),
+            Contender::Frozen => self.frozen(&id)?,
+            Contender::Full
+            | Contender::Sampled
+            | Contender::Traced
+            | Contender::Away
+            | Contender::Hanging => {
+                let job = self.site.job(&id, &self.source, PARTITIONS)?;
+                // The kernel takes connections for it, and nobody ever reads them.
+                let hanging = TcpListener::bind("127.0.0.1:0").context("failed to listen")?;
+                let mut options = until_end(&job);
+                if let Some(share) = contender.sampled() {
+                    let endpoint = match contender {
+                        Contender::Away => NOBODY.to_owned(),
+                        Contender::Hanging => format!("http://{}", hanging.local_addr()?),
+                        _ => self.jaeger.http_endpoint(),
+                    };
+                    options = options
+                        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+                        .env("OTEL_TRACES_SAMPLER", "traceidratio")
+                        .env("OTEL_TRACES_SAMPLER_ARG", share);
+                }
+                let cost = site::run(&plan.rollcall, options, |_| Ok(()))?;
+                (job, cost)
+            }
         };
-        let mut process = Worker::start_program(program, options)?;
-        let memory = memory::peak_until_end(&mut process, PATIENCE)?;
-        let code = process.wait_exit(PATIENCE)?;
-        let cpu = cpu::of_ended_children()?.saturating_sub(before);
-        ensure!(code == 0, "{} failed:\n{}", contender.title(), process.stderr());
-        let checksum = checksum::of_topic(&self.kafka.client(), &output)?;
-        self.kafka.delete_topic(&output)?;
-        Ok(Run { cpu, memory, checksum })
+        let checksum = checksum::of_topic(&self.site.kafka.client(), &job.output)?;
+        self.site.kafka.delete_topic(&job.output)?;
+        Ok(Run { cost, checksum })
     }
 
-    fn rollcall(&self, contender: Contender, config: &str) -> Result<WorkerOptions> {
-        let options = WorkerOptions::new(config).args(&["--name", "bench", "--until-end"]);
-        let Some(share) = contender.sampled() else { return Ok(options) };
-        let endpoint = match contender {
-            Contender::Away => NOBODY.to_owned(),
-            Contender::Hanging => format!("http://{}", self.hanging.local_addr()?),
-            _ => self.jaeger.http_endpoint(),
+    /// The job without Redis: it stands still from the moment in which the partitions are loaded until Kafka holds
+    /// everything, and then takes one flush of each.
+    fn frozen(&self, id: &str) -> Result<(Job, Cost)> {
+        let redis = RefCell::new(Redis::start(redis::Options::new())?);
+        let job = self.site.job_on(id, &self.source, PARTITIONS, &redis.borrow())?;
+        let group = format!("rollcall.{id}");
+        let mut is_frozen = false;
+        let mut is_done = false;
+        let mut looked_at = Instant::now();
+        let during = |worker: &Worker| -> Result<()> {
+            if !is_frozen {
+                if worker.stderr().matches("partition loaded").count() >= usize::try_from(PARTITIONS)? {
+                    redis.borrow_mut().pause()?;
+                    is_frozen = true;
+                }
+            } else if !is_done && looked_at.elapsed() >= COMMITS_EVERY {
+                looked_at = Instant::now();
+                let committed = self.site.kafka.committed(&group, &self.source)?;
+                let records: i64 = committed.values().map(|committed| committed.offset).sum();
+                if records >= i64::try_from(self.site.plan.records)? {
+                    redis.borrow_mut().resume()?;
+                    is_done = true;
+                }
+            }
+            Ok(())
         };
-        Ok(options
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-            .env("OTEL_TRACES_SAMPLER", "traceidratio")
-            .env("OTEL_TRACES_SAMPLER_ARG", share))
+        let cost = site::run(&self.site.plan.rollcall, until_end(&job), during)?;
+        ensure!(is_done, "it ended while Redis was to be frozen: give it more records");
+        Ok((job, cost))
     }
 }
 
-/// Fills a new topic with made-up logins.
-fn generate(kafka: &Kafka, plan: &Plan, topic: &str, count: u64) -> Result<String> {
-    let topic = kafka.create_topic(topic, PARTITIONS, &[])?;
-    let config = format!("kafka: {{brokers: [\"{}\"]}}\nsource: {{topic: {topic}}}\n", kafka.brokers());
-    let count = count.to_string();
-    let options = WorkerOptions::command(&["generate", "--rate", "0", "--count", &count]).config(&config);
-    let finished = Worker::run_program(&plan.rollcall, options, PATIENCE)?;
-    ensure!(finished.code == 0, "the generator failed:\n{}", finished.stderr);
-    Ok(topic)
+fn until_end(job: &Job) -> WorkerOptions {
+    WorkerOptions::new(&job.config).args(&["--name", "bench", "--until-end"])
 }
 
 /// The parsing loop and Rollcall must have written the same, and the first loop about as many.
@@ -204,16 +228,18 @@ fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
 fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
     let mut text = format!(
         "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
-         | | CPU per login | logins per CPU-second | against the first | against the second | against the third | most memory |\n\
-         |---|---|---|---|---|---|---|\n",
+         | | CPU per login | logins per CPU-second | against the first | against the second | against the third | peak \
+         memory |\n|---|---|---|---|---|---|---|\n",
         rounds.len()
     );
     for contender in Contender::ALL {
         let place = contender as usize;
         let seconds =
-            |round: &Vec<Run>, place: usize| round.get(place).map_or(0.0, |run| run.cpu.as_secs_f64());
+            |round: &Vec<Run>, place: usize| round.get(place).map_or(0.0, |run| run.cost.cpu.as_secs_f64());
         let per_login = median(rounds.iter().map(|round| seconds(round, place) / records as f64));
         let ratio = |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
+        let runs = rounds.iter().filter_map(|round| round.get(place));
+        let peak = runs.map(|run| run.cost.peak_bytes).max().unwrap_or(0);
         writeln!(
             text,
             "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} | {:.3} | {:.0} MB |",
@@ -223,17 +249,11 @@ fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
             ratio(0),
             ratio(1),
             ratio(2),
-            median(rounds.iter().filter_map(|round| Some(round.get(place)?.memory as f64))) / 1e6
+            megabytes(peak)
         )
         .expect("a string takes all");
     }
     text
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 const PARTITIONS: i32 = 16;
@@ -244,4 +264,5 @@ const NOBODY: &str = "http://127.0.0.1:9";
 /// Logins whose size is looked at, and whether they pass the filter.
 const SAMPLE: u64 = 50_000;
 
-const PATIENCE: Duration = Duration::from_mins(5);
+const USERS: u64 = 10_000;
+const COMMITS_EVERY: Duration = Duration::from_millis(200);

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use lab::bench::{self, Plan};
+use lab::bench::{self, Plan, Section};
 use lab::components;
 
 use super::cargo;
 
-/// Measures and prints the table.
-pub(crate) fn run(records: u64, rounds: usize) -> Result<ExitCode> {
+/// Measures and prints the tables.
+pub(crate) fn run(only: Option<Section>, records: u64, rounds: usize) -> Result<ExitCode> {
     components::install_all()?;
     eprintln!("lab: building what is shipped (cargo build --profile dist) …");
     let built = cargo()
@@ -24,8 +24,8 @@ pub(crate) fn run(records: u64, rounds: usize) -> Result<ExitCode> {
         bail!("the build failed: see above");
     }
     let folder = dist_folder()?;
-    let plan = Plan { records, rounds, rollcall: folder.join("rollcall"), lab: folder.join("lab") };
-    println!("{}", bench::run(&plan)?);
+    let plan = Plan { only, records, rounds, rollcall: folder.join("rollcall"), lab: folder.join("lab") };
+    bench::run(&plan, |table| println!("{table}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

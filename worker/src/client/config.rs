@@ -13,13 +13,16 @@ pub fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
     config
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", SESSION_TIMEOUT_MS)
-        .set("heartbeat.interval.ms", "2000")
+        // A member learns from its heartbeats that partitions move; a moved one waits for two members to learn it.
+        .set("heartbeat.interval.ms", "300")
         .set("topic.metadata.refresh.interval.ms", "15000")
         .set("check.crcs", "true")
         // The default of one second starves a full queue; round trips are the cost of a lazy one.
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.min.bytes", "1000000")
         .set("fetch.wait.max.ms", "20")
+        // One answer may go beyond the full queue by this much: the default is 50 MB.
+        .set("fetch.max.bytes", "8388608")
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KBYTES.to_string())
         .set("statistics.interval.ms", STATISTICS_EVERY_MS);
