@@ -62,6 +62,40 @@ fn a_stop_while_parts_of_a_state_are_read_is_clean() -> Result<()> {
     Ok(())
 }
 
+/// The group refuses the commits of a generation that is over: what was read is read and committed again before the worker leaves.
+#[test]
+fn a_stop_amid_a_rebalance_is_clean() -> Result<()> {
+    let redis = Redis::start(Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 4)?;
+    let feeder = pipeline.feeder()?;
+    let (mut seed, end) = (0, Instant::now() + 3 * DEADLINE);
+    let mut feed = || {
+        ensure!(Instant::now() < end, "it takes too long");
+        seed += 1;
+        feeder.feed(&recent_records(seed, 4, 20))
+    };
+    let mut former = pipeline.worker("w0", &[])?;
+    former.wait_for_line("partition loaded", DEADLINE)?;
+    for round in 1..=6 {
+        let next = pipeline.worker(&format!("w{round}"), &[])?;
+        while !former.stderr().contains("partitions revoked") {
+            feed()?;
+        }
+        former.terminate()?;
+        while former.is_running()? {
+            feed()?;
+        }
+        assert_eq!(former.wait_exit(DEADLINE)?, 0, "round {round}:\n{}", former.stderr());
+        next.wait_for_line("partition loaded", DEADLINE)?;
+        former = next;
+    }
+    pipeline.wait_until_published()?;
+    former.terminate()?;
+    assert_eq!(former.wait_exit(DEADLINE)?, 0, "{}", former.stderr());
+    assert_eq!(pipeline.differences()?, Vec::<String>::new());
+    Ok(())
+}
+
 #[test]
 fn an_idle_pipeline_writes_nothing_but_its_reports() -> Result<()> {
     let redis = Redis::start(Options::new())?;

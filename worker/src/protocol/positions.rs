@@ -135,6 +135,11 @@ impl Positions {
         self.out_next > self.committed || self.commit_due
     }
 
+    /// Whether Kafka lacks anything that was counted or delivered.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.has_uncommitted() || self.state_next > self.committed
+    }
+
     /// The open transaction has committed.
     pub(crate) fn commit(&mut self) {
         self.committed = self.out_next;

@@ -132,7 +132,8 @@ struct Core {
     spans: Spans,
     /// When the open transaction began, for its spans.
     producing_since: Option<SystemTime>,
-    stopping: bool,
+    /// When this worker leaves at the latest, once it was told to.
+    leave_by: Option<Instant>,
     failure: Option<Failure>,
     drained_clean: bool,
 }
@@ -197,7 +198,7 @@ impl Core {
             tally: Tally::default(),
             spans: Spans::new(&settings),
             producing_since: None,
-            stopping: false,
+            leave_by: None,
             failure: None,
             drained_clean: false,
             settings,
@@ -256,7 +257,7 @@ impl Core {
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
-            if self.stopping || self.is_finished(consumer) {
+            if self.may_leave(consumer) || self.is_finished(consumer) {
                 return Ok(());
             }
         }
@@ -283,7 +284,7 @@ impl Core {
             Event::Flushed(id, token) => self.flushed(consumer, &id, &token),
             Event::Conflict(id, cause) => self.conflict(consumer, &id, cause),
             Event::Fatal(failure) => self.failure = Some(failure),
-            Event::Stop => self.stopping = true,
+            Event::Stop => self.leave_soon(),
         }
     }
 
@@ -365,7 +366,7 @@ impl Core {
     /// The asynchronous side outlives the pump, except when the process ends anyway.
     fn send(&mut self, request: Request) {
         if self.settings.requests.send(request).is_err() {
-            self.stopping = true;
+            self.leave_by = Some(Instant::now());
         }
     }
 }

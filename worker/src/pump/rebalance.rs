@@ -73,16 +73,34 @@ impl RebalanceHandler for Core {
 }
 
 impl Core {
+    /// This worker is to leave.
+    pub(super) fn leave_soon(&mut self) {
+        self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_LIMIT);
+    }
+
+    /// Whether this worker is to leave, and everything that it has read is committed. A rebalance that is under way refuses a
+    /// commit: what was aborted is read and delivered again, then.
+    pub(super) fn may_leave(&mut self, consumer: &Consumer) -> bool {
+        let Some(leave_by) = self.leave_by else { return false };
+        if self.producer.is_ready() {
+            self.recapture_generation(consumer);
+            self.commit(consumer);
+        }
+        let is_behind = self.leases.runs().any(|run| run.at.is_behind());
+        !is_behind || Instant::now() >= leave_by
+    }
+
     /// Drains and leaves the group.
     pub(super) fn drain(&mut self, consumer: &Consumer) {
         let started_at = Instant::now();
         let partitions: Vec<i32> = self.leases.iter().map(|lease| lease.id.partition).collect();
-        if self.failure.is_none() && self.producer.is_ready() {
+        let is_in_vain = self.leave_by.is_some_and(|leave_by| started_at >= leave_by);
+        if self.failure.is_none() && self.producer.is_ready() && !is_in_vain {
             self.recapture_generation(consumer);
             self.commit(consumer);
         }
         self.flush_out(&partitions, DRAIN_LIMIT);
-        let is_behind = self.leases.runs().any(|run| !run.at.is_flushed() || run.at.has_uncommitted());
+        let is_behind = self.leases.runs().any(|run| !run.at.is_flushed() || run.at.is_behind());
         self.drained_clean = !is_behind;
         crash::point(Point::Drained);
         consumer.close(self);
@@ -137,6 +155,9 @@ impl Core {
         self.settings.publishes.store(publishes, Ordering::Relaxed);
     }
 }
+
+/// How long a worker that is to leave tries to commit what it has read.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Below the session's time-out, with room for the commit before.
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
