@@ -5,12 +5,18 @@
 //! must remember is in [`State`], which the resource's status keeps.
 
 mod decision;
+mod demand;
+mod fit;
+mod law;
+mod memory;
 mod observation;
 mod settings;
 mod span;
 mod state;
+mod step;
 
 pub use decision::{Decision, Figures, Reason};
+pub use law::decide;
 pub use observation::{History, Observation, Offsets, PartitionOffsets, WorkerReport};
 pub use settings::{Effectiveness, Fallback, Idle, Mode, Profile, ScaleDown, ScaleUp, Settings, Utilization};
 pub use span::Span;

@@ -86,8 +86,9 @@ impl History {
         offsets.partitions.sort_unstable_by_key(|partition| partition.partition);
         let at_ms = offsets.at_ms;
         self.looks.push_back(offsets);
+        // One look beyond the time that is kept stays: after an outage, the ends before it give the rate at once.
         let is_old = |look: &Offsets| at_ms - look.at_ms > KEPT_MS;
-        while self.looks.front().is_some_and(is_old) || self.looks.len() > KEPT_LOOKS {
+        while self.looks.get(1).is_some_and(is_old) || self.looks.len() > KEPT_LOOKS {
             self.looks.pop_front();
         }
     }
@@ -103,7 +104,7 @@ impl History {
     }
 }
 
-/// The longest time over which a rate is taken, and a little more.
-const KEPT_MS: i64 = 150_000;
+/// The longest time over which a rate is taken, and a look more.
+const KEPT_MS: i64 = 130_000;
 /// A bound for those who look more often than every second.
 const KEPT_LOOKS: usize = 160;

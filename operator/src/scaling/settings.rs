@@ -214,16 +214,6 @@ impl Settings {
         };
         self.scale_down.window.unwrap_or(default).ms()
     }
-
-    /// Never fewer than these.
-    pub(super) fn floor(&self) -> u32 {
-        self.min_replicas
-    }
-
-    /// Never more than these. A cap below the minimum wins over it.
-    pub(super) fn cap(&self, partitions: Option<u32>) -> u32 {
-        self.max_replicas.unwrap_or(u32::MAX).min(partitions.unwrap_or(u32::MAX))
-    }
 }
 
 /// A percentage as a share; nonsense is brought into its range.

@@ -36,6 +36,9 @@ pub struct State {
     /// Since when so few workers are enough: rising times, falling numbers, all below the present one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enough: Vec<Level>,
+    /// When that was last looked at, to the minute; none while nothing is noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_ms: Option<i64>,
     /// A step up whose gain is still to be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
