@@ -3,6 +3,7 @@
 mod issues;
 mod properties;
 
+use super::demand::number;
 use super::{
     Decision, History, Observation, Offsets, PartitionOffsets, Settings, State, WorkerReport, decide,
 };
@@ -74,7 +75,7 @@ impl World {
 
     fn workers(&self, done: i64) -> Vec<WorkerReport> {
         let ready = i64::from(self.ready());
-        let all = (self.partitions.iter().map(|entry| entry.partition)).collect::<Vec<_>>();
+        let all: Vec<i32> = self.partitions.iter().map(|entry| entry.partition).collect();
         let rate = if ready == 0 { 0.0 } else { number(done) / number(LOOK_S * ready) };
         (0..ready)
             .map(|index| WorkerReport {

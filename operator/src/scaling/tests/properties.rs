@@ -7,6 +7,7 @@ use super::World;
 
 /// Ten seconds of anything.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble of its own")]
 struct Event {
     arrival: i64,
     burst: i64,
