@@ -318,11 +318,11 @@ const PARTITION_BOUND: &str =
 /// A step up is due when arrivals exceed the target by so much.
 const SPARE: f64 = 0.1;
 /// The rise that is survived without breaking the latency target, however long workers take to start.
-const RISE: f64 = 5.0;
+const RISE: f64 = 4.0;
 /// Looks until a rise is seen for what it is.
 const LOOKS: i64 = 2;
 /// At least so much of each worker is planned for, and the rest is spare.
-const LEAST_TARGET: f64 = 0.45;
+const LEAST_TARGET: f64 = 0.5;
 /// A group that is stable for so long shows what its workers do.
 const SETTLED_MS: i64 = 60_000;
 /// A worker that waits more than this is blocked.

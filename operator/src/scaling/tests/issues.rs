@@ -255,5 +255,5 @@ fn slow_workers_are_kept_in_reserve() {
     assert_eq!(world.replicas, 4);
     world.state.settle_ms = Some(Span::seconds(90).ms());
     world.run(60);
-    assert_eq!(world.replicas, 8, "a rise to five times the load would wait 110 s for workers");
+    assert_eq!(world.replicas, 6, "a rise to four times the load would wait 110 s for workers");
 }
