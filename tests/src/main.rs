@@ -46,6 +46,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Write the schema of the Helm chart's values.
+    Chart,
     /// Run one plain loop of the benchmark.
     #[command(hide = true)]
     Bare {
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Test { arguments } => command::test::run(&arguments),
         Command::Bench { records, rounds } => command::bench::run(records, rounds),
         Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
+        Command::Chart => command::chart::run(),
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }

@@ -10,6 +10,7 @@ pub mod java;
 pub mod kafka;
 pub mod openmetrics;
 pub mod openssl;
+pub mod promtool;
 pub mod redis;
 
 use anyhow::Result;
@@ -22,6 +23,7 @@ pub fn install_all() -> Result<()> {
     jaeger::jaeger()?;
     openmetrics::parser()?;
     helm::helm()?;
+    promtool::promtool()?;
     Ok(())
 }
 
