@@ -21,17 +21,30 @@ struct Scenario {
 }
 
 /// The groups that the chart renders.
-pub(crate) fn rules() -> Result<Value> {
+fn rules() -> Result<Value> {
     let rendered = render(&json!({"prometheusRule": {"enabled": true}}))?;
     let rule = rendered.find("PrometheusRule/analytics/rollcall").context("no PrometheusRule")?;
     rule.get("spec").cloned().context("it has no spec")
 }
 
 /// Each alert with its expression.
-pub(crate) fn alerts(rules: &Value) -> BTreeMap<String, String> {
+fn alerts(rules: &Value) -> BTreeMap<String, String> {
     let groups = rules.get("groups").and_then(Value::as_array).into_iter().flatten();
     let rules = groups.flat_map(|group| group.get("rules").and_then(Value::as_array).into_iter().flatten());
     rules.map(|rule| (text(rule, "/alert").to_owned(), text(rule, "/expr").to_owned())).collect()
+}
+
+/// The metrics that alerts ask for, each with the alert.
+pub(crate) fn metrics() -> Result<Vec<(String, String)>> {
+    let mut metrics = Vec::new();
+    for (alert, expression) in alerts(&rules()?) {
+        for word in expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+            if word.starts_with("rollcall_") {
+                metrics.push((word.strip_suffix("_bucket").unwrap_or(word).to_owned(), alert.clone()));
+            }
+        }
+    }
+    Ok(metrics)
 }
 
 /// Lets promtool evaluate the scenarios; each alert must fire in one of them.
@@ -80,7 +93,7 @@ fn test(scenario: &Scenario) -> Value {
 /// What a scrape adds.
 const LABELS: &str = "{namespace=\"analytics\",rollcall=\"user-login\",pod=\"user-login-workers-1\",";
 
-const HEALTHY: [(&str, &str); 15] = [
+const HEALTHY: [(&str, &str); 17] = [
     ("up{job=\"rollcall-metrics\"}", "1+0x30"),
     ("rollcall_lag_seconds{partition=\"0\"}", "1+0x30"),
     ("rollcall_lag_records{partition=\"0\"}", "10+0x30"),
@@ -96,4 +109,6 @@ const HEALTHY: [(&str, &str); 15] = [
     ("rollcall_redis_merge_seconds_bucket{le=\"+Inf\"}", "0+100x30"),
     ("rollcall_invariant_violations_total{invariant=\"positions_rise\"}", "0+0x30"),
     ("rollcall_dropped_spans_total{}", "0+0x30"),
+    ("rollcall_operator_leader{instance=\"a\"}", "1+0x30"),
+    ("rollcall_operator_reconcile_errors_total{error=\"write\"}", "0+0x30"),
 ];

@@ -88,6 +88,9 @@ fn holds(expected: &Value, actual: &Value) -> Result<()> {
             Ok(())
         }
         (Value::Array(expected), Value::Array(actual)) => {
+            if let ([expected], [actual]) = (expected.as_slice(), actual.as_slice()) {
+                return holds(expected, actual);
+            }
             let is_in = |expected: &Value| actual.iter().any(|actual| holds(expected, actual).is_ok());
             match expected.iter().find(|expected| !is_in(expected)) {
                 Some(missing) => bail!("{missing} is not in {}", json!(actual)),
