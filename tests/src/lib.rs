@@ -17,6 +17,7 @@
 
 pub mod bench;
 pub mod chaos;
+pub mod chart;
 pub mod components;
 pub mod fuzz;
 pub mod http;

@@ -76,6 +76,8 @@ enum Command {
         #[arg(long)]
         plots: Option<PathBuf>,
     },
+    /// Write the schema of the Helm chart's values.
+    Chart,
     /// Run one plain loop of the benchmark.
     #[command(hide = true)]
     Bare {
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Simulate { seeds, partitions, trace, plots } => {
             command::simulate::run(seeds, &partitions, trace.as_deref(), plots.as_deref())
         }
+        Command::Chart => command::chart::run(),
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }

@@ -1,6 +1,7 @@
 //! Owns installing Debian packages when the lab runs as root.
 //! It never installs a package that brings a running service, and without root it only says what to install.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,6 +44,25 @@ pub(super) fn install(package: &str) -> Result<()> {
     bail!("failed to install {package}: run `apt-get install {package}` and see why")
 }
 
+/// Unpacks `package` into `folder`, without installing it.
+pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
+    if find("apt-get").is_none() {
+        bail!("{package} is missing, and this is no Debian: install what that package holds");
+    }
+    // A fresh machine knows no packages yet.
+    let download = || apt_in(folder, &["download", package]);
+    if !(download()? || apt(&["update"])? && download()?) {
+        bail!("failed to download {package}: run `apt-get download {package}` and see why");
+    }
+    let archive =
+        fs::read_dir(folder)?.next().with_context(|| format!("apt-get brought no {package}"))??.path();
+    let status = Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(folder).status();
+    if !status.context("failed to run dpkg-deb")?.success() {
+        bail!("failed to unpack {}", archive.display());
+    }
+    fs::remove_file(&archive).with_context(|| format!("failed to remove {}", archive.display()))
+}
+
 /// Where `program` is in `PATH`.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -57,7 +77,12 @@ fn is_file(path: &Path) -> bool {
 }
 
 fn apt(arguments: &[&str]) -> Result<bool> {
+    apt_in(Path::new("/"), arguments)
+}
+
+fn apt_in(folder: &Path, arguments: &[&str]) -> Result<bool> {
     let status = Command::new("apt-get")
+        .current_dir(folder)
         .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")

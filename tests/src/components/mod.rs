@@ -4,11 +4,13 @@
 mod apt;
 mod cache;
 mod go;
+pub mod helm;
 pub mod jaeger;
 pub mod java;
 pub mod kafka;
 pub mod openmetrics;
 pub mod openssl;
+pub mod promtool;
 pub mod redis;
 pub mod valgrind;
 
@@ -22,6 +24,8 @@ pub fn install_all() -> Result<()> {
     jaeger::jaeger()?;
     openmetrics::parser()?;
     valgrind::valgrind()?;
+    helm::helm()?;
+    promtool::promtool()?;
     Ok(())
 }
 
