@@ -46,8 +46,8 @@ async fn every_mistake_is_a_problem_document_that_says_what_it_is() {
     }
 }
 
-#[cfg(feature = "redis")]
 /// The id is only looked up in the list: this store answers nothing but that it is away.
+#[cfg(feature = "redis")]
 #[tokio::test]
 async fn a_strange_id_never_reaches_a_store() {
     let api = Api::new();
