@@ -50,7 +50,7 @@ fn the_printed_configuration_holds_no_secret_and_can_be_read_again() -> Result<(
 
 #[test]
 fn every_command_has_an_example() -> Result<()> {
-    for command in ["worker", "demo", "generate", "insights", "repair"] {
+    for command in ["worker", "demo", "generate", "insights", "serve", "repair"] {
         let help = run(WorkerOptions::command(&[command, "--help"]))?;
         assert_eq!(help.code, 0, "{command}");
         assert!(help.stdout.contains(&format!("Example:\n  rollcall {command}")), "{}", help.stdout);

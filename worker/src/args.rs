@@ -55,6 +55,10 @@ pub(crate) enum Command {
         after_help = "Example:\n  rollcall insights\n  rollcall insights --output json | jq .most_popular"
     )]
     Insights(InsightsArguments),
+    /// Serves the insights over HTTP.
+    #[command(after_help = "Example:\n  rollcall serve --config rollcall.yaml --address 127.0.0.1:8080\n  \
+        curl http://127.0.0.1:8080/api/v1/pipelines/user-login/insights?tz=Asia/Kolkata")]
+    Serve(ServeArguments),
     /// Proves from the topics and Redis that every record was counted once in each sink, or says what differs.
     #[command(after_help = "Example:\n  rollcall audit --config rollcall.yaml")]
     Audit(AuditArguments),
@@ -176,6 +180,18 @@ pub(crate) struct InsightsArguments {
     /// How they are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
+    /// Where the API is served: host:port, port 0 picks one and logs it. It asks nobody who he is.
+    #[arg(long, env = "ROLLCALL_ADDRESS", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) address: String,
+    /// Where metrics and health are served: host:port, port 0 picks one and logs it. Off when unset.
+    #[arg(long, env = "ROLLCALL_METRICS_ADDRESS", value_name = "HOST:PORT")]
+    pub(crate) metrics_address: Option<String>,
 }
 
 #[derive(Debug, Args)]

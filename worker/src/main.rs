@@ -57,6 +57,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(arguments) => command::demo::run(&runtime, &arguments),
         Command::Generate(arguments) => command::generate::run(&runtime, *arguments),
         Command::Insights(arguments) => command::insights::run(&runtime, &arguments),
+        Command::Serve(arguments) => command::serve::run(&runtime, &arguments),
         Command::Audit(arguments) => command::audit::run(&runtime, &arguments),
         Command::Dlq(arguments) => command::dlq::run(&arguments),
         Command::Repair(arguments) => command::repair::run(&runtime, &arguments),

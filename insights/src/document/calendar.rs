@@ -74,6 +74,17 @@ impl MergedDays {
     }
 }
 
+/// The hour with the most logins, the earlier of equals; none without logins.
+pub(super) fn peak(hours: &[u64]) -> Option<(usize, u64)> {
+    let mut peak: Option<(usize, u64)> = None;
+    for (hour, logins) in hours.iter().copied().enumerate() {
+        if logins > peak.map_or(0, |(_, most)| most) {
+            peak = Some((hour, logins));
+        }
+    }
+    peak
+}
+
 impl Calendar {
     fn add(&mut self, local_ms: i64, counts: Counts) {
         let day = Day::of_utc(local_ms);

@@ -12,6 +12,7 @@ mod publication;
 mod ranking;
 #[cfg(test)]
 mod tests;
+mod zones;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use chrono_tz::Tz;
 use self::calendar::MergedDays;
 pub use self::gaps::{Gap, GapReason};
 use self::piece::Piece;
+pub use self::zones::{Clock, InZone, Zones};
 use crate::spec::PipelineSpec;
 use crate::state::{Error, Manifest, Scope, Wanted, key_fingerprint};
 use crate::store::{Parts, PublicValue};
@@ -140,3 +142,6 @@ impl Merge {
         publication::publish(&self.settings, &self.pieces, &self.days, context)
     }
 }
+
+/// The field of a partition's head that holds its manifest.
+pub const MANIFEST: &str = "manifest";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::calendar::{Calendar, MergedDays};
+use super::calendar::{Calendar, MergedDays, peak};
 use super::gaps::{self, PublishedGap};
 use super::piece::Piece;
 use super::ranking::MergedTable;
@@ -248,12 +248,7 @@ fn count(
     let ranked =
         ranked.map(|(field, table)| (field.clone(), Members(table.rank(&count, total, settings.max_values))));
     let hour_of_day: Vec<u64> = calendar.hours.iter().map(|counts| count(*counts)).collect();
-    let mut peak_hour: Option<PeakHour> = None;
-    for (hour, logins) in hour_of_day.iter().copied().enumerate() {
-        if logins > peak_hour.as_ref().map_or(0, |peak| peak.logins) {
-            peak_hour = Some(PeakHour { hour, logins });
-        }
-    }
+    let peak_hour = peak(&hour_of_day).map(|(hour, logins)| PeakHour { hour, logins });
     Counted { total, by: Members(ranked.collect()), hour_of_day, peak_hour }
 }
 

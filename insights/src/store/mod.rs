@@ -214,6 +214,15 @@ impl Store {
         }
     }
 
+    /// The [`tail`] of the published document, by which to tell cheaply whether it is still the same.
+    pub async fn published_tail(&self) -> Result<Option<String>, Error> {
+        match self {
+            Self::Memory(store) => Ok(store.published().as_deref().map(tail)),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.published_tail().await,
+        }
+    }
+
     /// Replaces the public keys. After an error it may or may not have been done: [`Store::published`] tells.
     pub async fn publish(&self, publication: &Publication) -> Result<PublishOutcome, Error> {
         match self {

@@ -5,36 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use insights::report::{GONE_AFTER, Report};
 
 use super::{Context, blocking};
 use crate::clock::now_ms;
 use crate::protocol::progress::Head;
-use crate::pump::Report;
-
-/// A worker's report as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Stored {
-    /// When it was made.
-    pub(crate) time: String,
-    /// The same in milliseconds since 1970.
-    pub(crate) time_ms: i64,
-    /// The partitions that the worker acts for.
-    pub(crate) partitions: Vec<i32>,
-    /// Source records a second.
-    pub(crate) records_per_second: f64,
-    /// Share of the time in which the worker worked.
-    pub(crate) busy: f64,
-    /// Next source offsets.
-    pub(crate) positions: BTreeMap<i32, i64>,
-    /// Last stable offsets of the source topic.
-    pub(crate) log_ends: BTreeMap<i32, i64>,
-    /// Up to when each partition's logins are counted, in milliseconds since 1970.
-    pub(crate) through_ms: BTreeMap<i32, i64>,
-}
+use crate::pump;
 
 /// Adds the log ends to a report and stores it.
-pub(super) async fn report(context: Arc<Context>, report: Report) {
+pub(super) async fn report(context: Arc<Context>, report: pump::Report) {
     let partitions: Vec<i32> = report.positions.keys().copied().collect();
     let looked_at_ms = now_ms();
     let ends = ends_of(&context, partitions.clone()).await;
@@ -51,18 +30,16 @@ pub(super) async fn report(context: Arc<Context>, report: Report) {
     }
     let now_ms = now_ms();
     refresh_partitions(&context).await;
-    let stored = Stored {
-        time: insights::time::rfc3339(now_ms),
-        time_ms: now_ms,
+    let stored = Report {
         partitions,
         records_per_second: (report.records_per_second * 10.0).round() / 10.0,
         busy: (report.busy * 1000.0).round() / 1000.0,
         positions,
         log_ends: ends,
         through_ms,
+        ..Report::at(now_ms)
     };
-    let json = serde_json::to_string(&stored).expect("plain data is JSON");
-    if let Err(error) = context.store.report(&context.name, &json).await {
+    if let Err(error) = context.store.report(&context.name, &stored.to_json()).await {
         tracing::debug!(%error, "failed to store this worker's report");
     }
 }
@@ -86,10 +63,7 @@ pub(crate) async fn ends_of(context: &Arc<Context>, partitions: Vec<i32>) -> BTr
 
 /// How old a stored report is; one that cannot be read is as old as can be.
 pub(super) fn age(report: &str) -> Duration {
-    let Ok(stored) = serde_json::from_str::<Stored>(report) else {
-        return Duration::MAX;
-    };
-    Duration::from_millis(u64::try_from(now_ms() - stored.time_ms).unwrap_or(0))
+    Report::parse(report).map_or(Duration::MAX, |report| report.age(now_ms()))
 }
 
 /// Up to when all partitions are counted: the smallest over all; none when one of them is unknown.
@@ -99,9 +73,7 @@ pub(super) fn complete_through_ms(
 ) -> Option<i64> {
     let mut through: BTreeMap<i32, i64> = BTreeMap::new();
     for report in reports.values().filter(|report| age(report) < GONE_AFTER) {
-        let Ok(report) = serde_json::from_str::<Stored>(report) else {
-            continue;
-        };
+        let Some(report) = Report::parse(report) else { continue };
         for (partition, through_ms) in report.through_ms {
             let latest = through.entry(partition).or_insert(through_ms);
             *latest = through_ms.max(*latest);
@@ -121,6 +93,3 @@ pub(super) fn gone(reports: &BTreeMap<String, String>) -> Vec<String> {
     let old = reports.iter().filter(|(_, report)| age(report) >= GONE_AFTER);
     old.map(|(worker, _)| worker.clone()).collect()
 }
-
-/// A worker without a report for so long is gone.
-const GONE_AFTER: Duration = Duration::from_secs(30);

@@ -7,4 +7,5 @@ pub(crate) mod generate;
 pub(crate) mod insights;
 mod reader;
 pub(crate) mod repair;
+pub(crate) mod serve;
 pub(crate) mod worker;

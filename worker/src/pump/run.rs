@@ -275,7 +275,7 @@ fn fingerprint_of(message: Message<'_>) -> u64 {
 pub(crate) const PROGRESS: &str = "progress";
 
 /// The head's field that holds the state's manifest.
-pub(crate) const MANIFEST: &str = "manifest";
+pub(crate) const MANIFEST: &str = insights::document::MANIFEST;
 
 /// The head's field that holds [`crate::protocol::progress::History`].
 pub(crate) const HISTORY: &str = "history";

@@ -20,7 +20,8 @@ pub use self::address::{Address, Kind};
 use self::connection::{Connector, Link, Live};
 use self::keys::Keys;
 use super::{
-    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, StoredHead, Token,
+    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, StoredHead,
+    TAIL_LENGTH, Token,
 };
 use crate::state::Wanted;
 
@@ -125,6 +126,14 @@ impl Store {
         let key = self.keys.document();
         let stored: Option<Vec<u8>> = self.ask("GET", &key, command("GET", &key)).await?;
         Ok(stored.map(|bytes| text_at_end(&bytes)))
+    }
+
+    pub(super) async fn published_tail(&self) -> Result<Option<String>, Error> {
+        let key = self.keys.document();
+        let mut range = command("GETRANGE", &key);
+        range.arg(-isize::try_from(TAIL_LENGTH).expect("it is small")).arg(-1);
+        let end: Vec<u8> = self.ask("GETRANGE", &key, range).await?;
+        Ok((!end.is_empty()).then(|| text_at_end(&end)))
     }
 
     pub(super) async fn report(&self, worker: &str, json: &str) -> Result<(), Error> {
