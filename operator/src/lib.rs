@@ -1,1 +1,9 @@
 //! Runs pipelines' workers on Kubernetes, scales them on lag and serves their insights.
+
+pub mod render;
+pub mod resource;
+pub mod scaling;
+pub mod yaml;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,50 @@
+//! The custom resource definition, as it is installed.
+//!
+//! Owns what the derive cannot say or says too long. It is made from the types alone: what is printed is what the operator
+//! reads.
+
+use kube::CustomResourceExt as _;
+use serde_json::Value;
+
+use super::Rollcall;
+
+/// The definition.
+pub fn crd() -> Value {
+    let mut crd = serde_json::to_value(Rollcall::crd()).expect("a definition is JSON");
+    if let Some(versions) = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
+        for version in versions {
+            if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
+                trim(schema);
+            }
+        }
+    }
+    crd
+}
+
+/// The definition as YAML.
+pub fn yaml() -> String {
+    crate::yaml::print(&crd())
+}
+
+/// An absent field is absent, never null; and each description is one line.
+fn trim(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|key, value| match key.as_str() {
+                "nullable" => !value.is_boolean(),
+                "title" => !value.is_string(),
+                // Rust's own names of sizes; Kubernetes knows two.
+                "format" => !value.as_str().is_some_and(|format| format.starts_with("uint")),
+                _ => true,
+            });
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = description.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
+            }
+            for value in fields.values_mut() {
+                trim(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(trim),
+        _ => {}
+    }
+}
