@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// Reads a whole number with a unit; saturated where it does not fit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = text.strip_prefix(digits)?;
     let (unit_ms, _) = UNITS.into_iter().find(|(_, name)| *name == unit)?;
@@ -17,7 +17,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as it is written in the file.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     let (unit_ms, unit) = UNITS
         .into_iter()

@@ -33,6 +33,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::duration::{format_duration, parse_duration};
 pub use self::error::{Errors, Mistake};
 pub use self::identity::{Difference, Identity};
 pub use self::model::{

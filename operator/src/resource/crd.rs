@@ -7,6 +7,7 @@ use kube::CustomResourceExt as _;
 use serde_json::Value;
 
 use super::Rollcall;
+use super::rules::RULES;
 
 /// The definition.
 pub fn crd() -> Value {
@@ -15,6 +16,7 @@ pub fn crd() -> Value {
         for version in versions {
             if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
                 trim(schema);
+                RULES.iter().for_each(|rule| rule.add_to(schema));
             }
         }
     }

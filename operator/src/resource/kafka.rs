@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// How Kafka is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Kafka {
     /// host:port of the first brokers to ask.
@@ -27,12 +27,12 @@ pub struct Kafka {
     pub sasl: Option<Sasl>,
     /// Further librdkafka properties; those that Rollcall sets itself are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(schema_with = "properties")]
     pub properties: BTreeMap<String, String>,
 }
 
 /// TLS towards Kafka.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// Certificates of trusted authorities (PEM); the system's when absent.
@@ -50,7 +50,7 @@ pub struct Tls {
 }
 
 /// SASL towards Kafka.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sasl {
     /// The mechanism.
@@ -77,7 +77,7 @@ pub enum Mechanism {
 }
 
 /// How Redis is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
     /// redis://host:6379, rediss:// for TLS, redis-sentinel://h1,h2/mymaster or redis-cluster://h1,h2; without user and password.
@@ -89,7 +89,7 @@ pub struct Redis {
 }
 
 /// User and password in a Secret of the same namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisCredentials {
     /// The Secret's name.
@@ -105,7 +105,7 @@ pub struct RedisCredentials {
 }
 
 /// A key of a Secret of the same namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
@@ -117,7 +117,7 @@ pub struct SecretKeyRef {
 }
 
 /// A key of a Secret or a `ConfigMap` of the same namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileRef {
     /// What holds it.
@@ -139,6 +139,15 @@ pub enum FileKind {
     Secret,
     /// A `ConfigMap`.
     ConfigMap,
+}
+
+/// A map with bounded values, which the derive cannot say.
+fn properties(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 1024}
+    })
 }
 
 const fn yes() -> bool {

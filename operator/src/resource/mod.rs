@@ -6,11 +6,10 @@
 mod crd;
 mod kafka;
 mod pipeline;
+mod rules;
 mod status;
 mod workers;
 
-#[cfg(test)]
-mod tests;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -68,11 +67,7 @@ use crate::scaling::Settings;
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         priority = 1
-    ),
-    validation = Rule::new("size(self.metadata.name) <= 52")
-        .message("metadata.name has at most 52 characters: the names of workers and their labels are made of it"),
-    validation = Rule::new(GROUP_RULE)
-        .message("kafka.group cannot change: all records would be counted again (a new group is a new resource)")
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RollcallSpec {
@@ -124,13 +119,6 @@ pub enum DesiredState {
     /// None runs.
     Paused,
 }
-
-/// Unset and the default written out are the same group. The namespace is not known to a rule: the operator compares the
-/// rest.
-const GROUP_RULE: &str = "has(self.spec.kafka.group) == has(oldSelf.spec.kafka.group) \
-    ? (!has(self.spec.kafka.group) || self.spec.kafka.group == oldSelf.spec.kafka.group) \
-    : (has(self.spec.kafka.group) ? self.spec.kafka.group : oldSelf.spec.kafka.group).startsWith('rollcall.') \
-    && (has(self.spec.kafka.group) ? self.spec.kafka.group : oldSelf.spec.kafka.group).endsWith('.' + self.metadata.name)";
 
 impl Rollcall {
     /// The pipeline's id: `<namespace>.<name>`.

@@ -32,7 +32,7 @@ pub struct Workers {
     pub service_account_name: Option<String>,
     /// Labels that a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "texts")]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that are tolerated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -53,11 +53,11 @@ pub struct Workers {
     pub priority_class_name: Option<String>,
     /// Further labels of the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "texts")]
     pub pod_labels: BTreeMap<String, String>,
     /// Further annotations of the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "texts")]
     pub pod_annotations: BTreeMap<String, String>,
     /// Further environment variables.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -211,6 +211,15 @@ impl Default for Telemetry {
             log_filter: "info".to_owned(),
         }
     }
+}
+
+/// A map with bounded values, which the derive cannot say.
+fn texts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 4096}
+    })
 }
 
 fn any_object(_: &mut SchemaGenerator) -> Schema {

@@ -1,0 +1,288 @@
+//! Steps up and down.
+//!
+//! Owns when one is taken, how far it goes, and what its gain must be.
+
+use super::decision::Reason;
+use super::demand::{Demand, number, whole};
+use super::fit::{self, Weights};
+use super::law::{limits, workers};
+use super::memory;
+use super::observation::{Observation, WorkerReport};
+use super::settings::{Settings, share};
+use super::state::{Backoff, State, Trial};
+
+/// All that a rule looks at.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) observation: &'a Observation<'a>,
+    pub(super) demand: &'a Demand,
+    pub(super) capacity: Option<f64>,
+}
+
+/// What a rule says.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) replicas: u32,
+    pub(super) reason: Reason,
+    pub(super) sentence: String,
+    pub(super) mark: Mark,
+}
+
+/// What a verdict leaves in the memory, once it is obeyed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mark {
+    Nothing,
+    Trial(Trial),
+    Useless(Backoff),
+    Asleep,
+}
+
+impl Verdict {
+    pub(super) fn new(replicas: u32, reason: Reason, sentence: impl Into<String>) -> Self {
+        Self { replicas, reason, sentence: sentence.into(), mark: Mark::Nothing }
+    }
+
+    pub(super) fn mark(self, mark: Mark) -> Self {
+        Self { mark, ..self }
+    }
+}
+
+impl Look<'_> {
+    fn weights(&self, capacity: f64, utilization: f64, with_lag: bool) -> Weights {
+        let catch_up_s = number(self.settings.catch_up.ms()) / 1000.0;
+        Weights::new(&self.demand.loads, capacity, utilization, with_lag.then_some(catch_up_s))
+    }
+
+    /// The number that a step would aim at, limits apart.
+    pub(super) fn needed(&self, capacity: f64) -> u32 {
+        self.weights(capacity, self.settings.target(), true).needed()
+    }
+
+    /// Whether the present number is enough: for what arrives with something to spare, and for the lag besides.
+    pub(super) fn is_enough(&self, capacity: f64) -> bool {
+        let current = self.observation.replicas;
+        self.weights(capacity, self.settings.high(), false).fit(current)
+            && self.weights(capacity, 1.0, true).fit(current)
+    }
+
+    /// What arrives at the hottest worker, as a share of what it does.
+    pub(super) fn hottest(&self, capacity: f64) -> f64 {
+        let arrival = |partition: &i32| {
+            let index = self.demand.loads.binary_search_by_key(partition, |load| load.partition);
+            index.ok().and_then(|index| self.demand.loads.get(index)).map_or(0.0, |load| load.arrival)
+        };
+        let of_worker = |worker: &WorkerReport| worker.partitions.iter().map(arrival).sum::<f64>();
+        let hottest = memory::fresh(self.settings, self.observation).map(of_worker).fold(0.0, f64::max);
+        let hottest_partition = self.demand.loads.iter().map(|load| load.arrival).fold(0.0, f64::max);
+        hottest.max(hottest_partition) / capacity
+    }
+
+    fn has_hot_partition(&self, capacity: f64) -> bool {
+        self.demand.loads.iter().any(|load| fit::is_hot(load, capacity))
+    }
+
+    fn is_late(&self) -> bool {
+        memory::is_late(self.demand.age_ms(), self.settings)
+    }
+
+    fn hold(&self, reason: Reason, sentence: impl Into<String>) -> Verdict {
+        Verdict::new(self.observation.replicas, reason, sentence)
+    }
+
+    /// Demand, in words.
+    fn words(&self, capacity: f64) -> String {
+        format!(
+            "{} records/s arrive, a worker does {}, the oldest of {} that wait is {} s old",
+            whole(self.demand.arrival()),
+            whole(capacity),
+            whole(self.demand.lag()),
+            self.demand.age_ms() / 1000,
+        )
+    }
+}
+
+/// Whether workers lag for another reason than their own work: they are not busy, or wait most of the time.
+pub(super) fn is_blocked(
+    state: &State,
+    settings: &Settings,
+    observation: &Observation<'_>,
+    demand: &Demand,
+) -> bool {
+    let stable_ms = state.stable_since_ms.map_or(0, |since_ms| observation.now_ms - since_ms);
+    if stable_ms < SETTLED_MS || !memory::is_late(demand.age_ms(), settings) {
+        return false;
+    }
+    let late = |partition: &i32| {
+        let index = demand.loads.binary_search_by_key(partition, |load| load.partition);
+        let load = index.ok().and_then(|index| demand.loads.get(index));
+        load.is_some_and(|load| memory::is_late(load.age_ms, settings))
+    };
+    let mut behind =
+        memory::fresh(settings, observation).filter(|worker| worker.partitions.iter().any(late)).peekable();
+    behind.peek().is_some()
+        && behind.all(|worker| {
+            worker.busy < memory::SATURATED || worker.blocked.is_some_and(|blocked| blocked > MOSTLY_BLOCKED)
+        })
+}
+
+/// Looks at what the last step up gained, once; a useless one is taken back.
+pub(super) fn judge(state: &mut State, look: &Look<'_>) -> Option<Verdict> {
+    let trial = state.trial?;
+    let Look { settings, observation, demand, .. } = *look;
+    if observation.replicas != trial.to {
+        state.trial = None;
+        return None;
+    }
+    let since_ms = state.stable_since_ms?.max(trial.at_ms);
+    if observation.now_ms - since_ms < settings.effectiveness.after.ms() {
+        return None;
+    }
+    state.trial = None;
+    let gain = whole(demand.drained) - i64::try_from(trial.before).unwrap_or(i64::MAX);
+    let expected = number(i64::try_from(trial.expected).unwrap_or(i64::MAX));
+    let has_gained = number(gain) >= share(settings.effectiveness.threshold_percent) * expected;
+    if has_gained || !look.is_late() {
+        state.backoff = None;
+        return None;
+    }
+    let first_ms = settings.effectiveness.backoff.ms();
+    let length_ms = state.backoff.map_or(first_ms, |backoff| backoff.length_ms.saturating_mul(2));
+    let length_ms = length_ms.min(first_ms.saturating_mul(MOST_BACKOFF));
+    let backoff = Backoff { until_ms: observation.now_ms.saturating_add(length_ms), length_ms };
+    let (floor, cap) = limits(settings, observation.partitions);
+    let replicas = trial.from.clamp(floor.max(1), cap);
+    let sentence = format!(
+        "The step from {} to {} gained {gain} records/s of {} expected: it is taken back.",
+        trial.from,
+        workers(trial.to),
+        trial.expected
+    );
+    Some(Verdict::new(replicas, Reason::Ineffective, sentence).mark(Mark::Useless(backoff)))
+}
+
+/// More workers are needed: all of them at once, or the reason why not.
+pub(super) fn up(state: &State, look: &Look<'_>, needed: u32, capacity: f64) -> Verdict {
+    let Look { settings, observation, demand, .. } = *look;
+    let (current, now_ms) = (observation.replicas, observation.now_ms);
+    let (_, cap) = limits(settings, observation.partitions);
+    let to = needed.min(cap);
+    if to <= current {
+        return capped(look, capacity, cap);
+    }
+    if is_blocked(state, settings, observation, demand) {
+        let sentence = "Workers lag but are not busy: they wait for Redis or Kafka, and more would not help.";
+        return look.hold(Reason::DownstreamBound, sentence);
+    }
+    if state.backoff.is_some_and(|backoff| now_ms < backoff.until_ms) {
+        let sentence = "The last step up gained too little; the next one waits.";
+        return look.hold(Reason::Ineffective, sentence);
+    }
+    let cooldown_ms = settings.scale_up.cooldown.ms().max(state.settle_ms.unwrap_or(0));
+    if state.last_step_ms().is_some_and(|last_ms| now_ms - last_ms < cooldown_ms) {
+        return look
+            .hold(Reason::Stabilizing, format!("{to} workers are needed; the last step is too recent."));
+    }
+    let possible = (f64::from(to) * capacity).min(look.weights(capacity, 1.0, true).sum());
+    let expected = possible - demand.drained;
+    let trial = Trial {
+        at_ms: now_ms,
+        from: current,
+        to,
+        before: whole(demand.drained).unsigned_abs(),
+        expected: whole(expected.max(0.0)).unsigned_abs(),
+    };
+    let sentence = format!("From {current} to {}: {}.", workers(to), look.words(capacity));
+    let verdict = Verdict::new(to, Reason::ScalingUp, sentence);
+    // Where little more can come, little of it says nothing.
+    if expected < NOTABLE * demand.drained { verdict } else { verdict.mark(Mark::Trial(trial)) }
+}
+
+fn capped(look: &Look<'_>, capacity: f64, cap: u32) -> Verdict {
+    if look.has_hot_partition(capacity) {
+        return look.hold(Reason::PartitionBound, PARTITION_BOUND);
+    }
+    if look.observation.partitions == Some(cap) {
+        let sentence = format!("More than {} would help, but there are no more partitions.", workers(cap));
+        return look.hold(Reason::PartitionCount, sentence);
+    }
+    look.hold(
+        Reason::MaxReplicas,
+        format!("More than {} would help, but maxReplicas is {cap}.", workers(cap)),
+    )
+}
+
+/// Fewer workers, when they have been enough for the whole window.
+pub(super) fn down(state: &State, look: &Look<'_>, capacity: f64) -> Verdict {
+    let Look { settings, observation, .. } = *look;
+    let (current, now_ms) = (observation.replicas, observation.now_ms);
+    let (floor, cap) = limits(settings, observation.partitions);
+    let settled = || {
+        if look.has_hot_partition(capacity) {
+            look.hold(Reason::PartitionBound, PARTITION_BOUND)
+        } else {
+            look.hold(Reason::WithinTarget, format!("{}: as many as are needed.", workers(current)))
+        }
+    };
+    let Some(lowest) = state.enough.last() else { return settled() };
+    if lowest.replicas >= current || current <= floor.max(1) {
+        return settled();
+    }
+    let window_ms = settings.window_ms();
+    let wait = || {
+        let sentence = format!(
+            "Fewer than {} would do; a step down waits until that has been so for {} s.",
+            workers(current),
+            window_ms / 1000
+        );
+        look.hold(Reason::Stabilizing, sentence)
+    };
+    let long_enough = state.enough.iter().rev().find(|level| now_ms - level.since_ms >= window_ms);
+    let Some(level) = long_enough else { return wait() };
+    if !may_go_down(state, look) {
+        return wait();
+    }
+    let kept = 1.0 - share(settings.scale_down.max_percent);
+    let least = u32::try_from(whole((f64::from(current) * kept).ceil())).unwrap_or(current);
+    let partitions = observation.partitions.unwrap_or(current);
+    let to = fit::round_up(partitions, level.replicas.max(least)).clamp(floor.max(1), cap);
+    if to >= current {
+        return settled();
+    }
+    let sentence = format!(
+        "From {current} to {}, enough for the last {} s: {}.",
+        workers(to),
+        window_ms / 1000,
+        look.words(capacity)
+    );
+    Verdict::new(to, Reason::ScalingDown, sentence)
+}
+
+/// Whether nothing forbids a step down: nothing is late, every worker has reported, and the last steps are long ago.
+pub(super) fn may_go_down(state: &State, look: &Look<'_>) -> bool {
+    let Look { settings, observation, .. } = *look;
+    let window_ms = settings.window_ms();
+    let is_past = |step_ms: Option<i64>, length_ms: i64| {
+        step_ms.is_none_or(|step_ms| observation.now_ms - step_ms >= length_ms)
+    };
+    let reports = memory::fresh(settings, observation).count();
+    let all_reported = u32::try_from(reports).is_ok_and(|reports| reports >= observation.ready);
+    !look.is_late()
+        && all_reported
+        && state.stable_since_ms.is_some()
+        && is_past(state.last_up_ms, window_ms)
+        && is_past(state.last_down_ms, window_ms.min(BETWEEN_DOWNS_MS))
+}
+
+const PARTITION_BOUND: &str =
+    "One partition gets more than a whole worker does: no number of workers helps it.";
+/// A group that is stable for so long shows what its workers do.
+const SETTLED_MS: i64 = 60_000;
+/// A worker that waits more than this is blocked.
+const MOSTLY_BLOCKED: f64 = 0.5;
+/// A gain below this share of the present rate is lost in noise.
+const NOTABLE: f64 = 0.1;
+/// The longest backoff, as a multiple of the first.
+const MOST_BACKOFF: i64 = 8;
+/// Steps down are at least so far apart.
+const BETWEEN_DOWNS_MS: i64 = 300_000;
