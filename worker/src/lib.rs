@@ -1,6 +1,8 @@
-//! The part of the worker that others may build on: its Kafka client.
+//! The part of the worker that others may build on: its Kafka client, its logs and its traces.
 //!
-//! The lab's benchmark drives the same client without Rollcall's work, to tell what that work costs. Everything else of the
-//! worker is in the `rollcall` command.
+//! The lab's benchmark drives the same client without Rollcall's work, to tell what that work costs; the operator asks, logs and
+//! traces as the workers do. Everything else of the worker is in the `rollcall` command.
 
 pub mod client;
+pub mod logs;
+pub mod traces;
