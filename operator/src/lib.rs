@@ -1,10 +1,13 @@
 //! Runs pipelines' workers on Kubernetes, scales them on lag and serves their insights.
 
 pub mod build;
+mod clock;
 pub mod lease;
+pub mod observe;
 pub mod render;
 pub mod resource;
 pub mod scaling;
+pub mod status;
 pub mod validate;
 pub mod yaml;
 
