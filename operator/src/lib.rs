@@ -3,7 +3,9 @@
 pub mod build;
 mod clock;
 pub mod lease;
+pub mod metrics;
 pub mod observe;
+pub mod reconcile;
 pub mod render;
 pub mod resource;
 pub mod scaling;

@@ -59,7 +59,7 @@ pub struct Circumstances<'a> {
     pub revision: i64,
     /// How many workers there are.
     pub replicas: i32,
-    /// Versions of the Secrets and `ConfigMaps` that pods mount, as far as they are known; a new one restarts the workers.
+    /// Tells the secrets that pods mount from others: another value restarts the workers. Empty where there are none.
     pub secrets: &'a str,
 }
 
@@ -73,7 +73,7 @@ pub fn build(
     let text = valid.rendered.text(circumstances.revision);
     let mut annotations = BTreeMap::from([(CONFIGURATION.to_owned(), checksum(&text))]);
     if !circumstances.secrets.is_empty() {
-        annotations.insert(SECRETS.to_owned(), checksum(circumstances.secrets));
+        annotations.insert(SECRETS.to_owned(), circumstances.secrets.to_owned());
     }
     let name = rollcall.name_any();
     let spec = DeploymentSpec {
@@ -133,6 +133,12 @@ pub fn selector(name: &str) -> BTreeMap<String, String> {
         label("app.kubernetes.io/name", "rollcall-worker"),
         label("app.kubernetes.io/instance", name),
     ])
+}
+
+/// What was said of a Deployment's secrets when it was made.
+pub fn secrets_of(deployment: &Deployment) -> Option<String> {
+    let template = &deployment.spec.as_ref()?.template;
+    template.metadata.as_ref()?.annotations.as_ref()?.get(SECRETS).cloned()
 }
 
 fn labels(name: &str) -> BTreeMap<String, String> {
