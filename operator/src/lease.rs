@@ -66,16 +66,20 @@ pub fn evaluate_lease(spec: Option<&LeaseSpec>, id: &str, seen: Option<Seen>, no
 }
 
 /// The lease as it is after a step; none where nothing is to be written.
-fn after(old: Option<&LeaseSpec>, step: Step, id: &str, duration: Duration, now: Timestamp) -> Option<LeaseSpec> {
+fn after(
+    old: Option<&LeaseSpec>,
+    step: Step,
+    id: &str,
+    duration: Duration,
+    now: Timestamp,
+) -> Option<LeaseSpec> {
     let old = old.cloned().unwrap_or_default();
     let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
     match step {
         Step::Wait => None,
-        Step::Renew => Some(LeaseSpec {
-            lease_duration_seconds: Some(seconds),
-            renew_time: Some(MicroTime(now)),
-            ..old
-        }),
+        Step::Renew => {
+            Some(LeaseSpec { lease_duration_seconds: Some(seconds), renew_time: Some(MicroTime(now)), ..old })
+        }
         Step::Acquire => Some(LeaseSpec {
             acquire_time: Some(MicroTime(now)),
             holder_identity: Some(id.to_owned()),
@@ -230,7 +234,11 @@ mod tests {
         assert_eq!(evaluate_lease(Some(&lease), "me", None, at(9999)), Step::Wait, "never seen before");
         assert_eq!(evaluate_lease(Some(&lease), "me", seen(100, 200), at(215)), Step::Wait);
         assert_eq!(evaluate_lease(Some(&lease), "me", seen(100, 200), at(216)), Step::Acquire);
-        assert_eq!(evaluate_lease(Some(&lease), "me", seen(90, 200), at(999)), Step::Wait, "renewed meanwhile");
+        assert_eq!(
+            evaluate_lease(Some(&lease), "me", seen(90, 200), at(999)),
+            Step::Wait,
+            "renewed meanwhile"
+        );
     }
 
     #[test]

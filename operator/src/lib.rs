@@ -1,13 +1,16 @@
 //! Runs pipelines' workers on Kubernetes, scales them on lag and serves their insights.
 
+pub mod access;
 pub mod build;
 mod clock;
+mod http;
 pub mod lease;
 pub mod metrics;
 pub mod observe;
 pub mod reconcile;
 pub mod render;
 pub mod resource;
+pub mod run;
 pub mod scaling;
 pub mod status;
 pub mod validate;

@@ -81,10 +81,8 @@ impl Rendered {
             let password = files.content("redis-password", &reference(&credentials.password_key));
             redis.insert("password".to_owned(), password.into());
         }
-        let keys = [
-            ("output", &spec.output.hash_key_secret_ref),
-            ("insights", &spec.insights.hash_key_secret_ref),
-        ];
+        let keys =
+            [("output", &spec.output.hash_key_secret_ref), ("insights", &spec.insights.hash_key_secret_ref)];
         for (name, reference) in keys {
             if let Some(reference) = reference {
                 let key = files.content(&format!("{name}-hash-key"), &of_secret(reference));

@@ -59,15 +59,14 @@ pub fn validate(rollcall: &Rollcall, stored: Option<&str>) -> Result<Valid, Inva
         return Err(Invalid { reason: "IdTooLong", message });
     }
     let rendered = Rendered::of(&rollcall.spec, &pipeline);
-    let spec = read(&rendered.text(1)).map_err(|errors| Invalid {
-        reason: "Mistakes",
-        message: errors.to_string().replace('\n', "; "),
-    })?;
+    let spec = read(&rendered.text(1))
+        .map_err(|errors| Invalid { reason: "Mistakes", message: errors.to_string().replace('\n', "; ") })?;
     if let Some(stored) = stored.and_then(identity) {
         let differences = spec.identity().differences(&stored);
         if !differences.is_empty() {
             let named: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            let message = format!("the identity cannot change, all would be counted again: {}", named.join("; "));
+            let message =
+                format!("the identity cannot change, all would be counted again: {}", named.join("; "));
             return Err(Invalid { reason: "IdentityChanged", message });
         }
     }

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn it_reads_well() {
-        let value = json!({"a": {"b": [1, {"c": "x", "d": []}, "3.0"], "e f": {}}, "on": null, "t": "a\n\"b\""});
+        let value =
+            json!({"a": {"b": [1, {"c": "x", "d": []}, "3.0"], "e f": {}}, "on": null, "t": "a\n\"b\""});
         let expected = "a:\n  b:\n  - 1\n  - c: \"x\"\n    d: []\n  - \"3.0\"\n  \"e f\": {}\n\"on\": null\nt: \"a\\n\\\"b\\\"\"\n";
         assert_eq!(print(&value), expected);
     }

@@ -99,7 +99,10 @@ fn container(rollcall: &Rollcall, valid: &Valid, defaults: &Defaults) -> Contain
             .or_else(|| Some(resources())),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),

@@ -96,7 +96,8 @@ impl Questions {
         match (u32::try_from(count).unwrap_or(u32::MAX), code) {
             (count, None) if count > 0 => Ok(count),
             (_, None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
-                let message = format!("the source topic {:?} does not exist yet, workers wait for it", self.topic);
+                let message =
+                    format!("the source topic {:?} does not exist yet, workers wait for it", self.topic);
                 Err(Reach::Failed { reason: "NoSourceTopic", message })
             }
             (_, Some(code)) => Err(Reach::Failed { reason: "NoAnswer", message: code.to_string() }),

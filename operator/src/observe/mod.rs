@@ -165,9 +165,8 @@ async fn look_at(
 }
 
 async fn ask_kafka(questions: &Result<Arc<Questions>, String>) -> Result<kafka::Look, Reach> {
-    let questions = questions
-        .as_ref()
-        .map_err(|error| Reach::Failed { reason: "Settings", message: error.clone() })?;
+    let questions =
+        questions.as_ref().map_err(|error| Reach::Failed { reason: "Settings", message: error.clone() })?;
     let questions = Arc::clone(questions);
     match tokio::task::spawn_blocking(move || questions.look()).await {
         Ok(look) => look,

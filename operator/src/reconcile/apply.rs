@@ -22,7 +22,11 @@ pub(super) async fn apply<K>(
     live: Option<K>,
 ) -> Result<(K, bool), Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned,
 {
     let desired = marked(desired);
     if let Some(live) = live
@@ -41,7 +45,11 @@ pub(super) async fn try_out<K>(
     live: Option<&K>,
 ) -> Result<(), Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned,
 {
     let desired = marked(desired);
     if live.is_none_or(|live| !is_applied(live, &desired)) {
@@ -158,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_kubernetes_adds_is_no_difference_and_what_others_change_is() {
-        let desired = json!({"spec": {"replicas": 2, "containers": [{"name": "a", "cpu": "1000m"}], "empty": {}}});
+        let desired =
+            json!({"spec": {"replicas": 2, "containers": [{"name": "a", "cpu": "1000m"}], "empty": {}}});
         let mut live = json!({
             "metadata": {"uid": "x"},
             "spec": {"replicas": 2, "containers": [{"name": "a", "cpu": "1", "more": true}], "added": 1},

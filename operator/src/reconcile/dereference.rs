@@ -47,12 +47,13 @@ impl Found {
 
     /// An object of one of our names that is not this resource's.
     pub(super) fn foreign(&self, uid: &str) -> Option<String> {
-        let foreign = |kind: &str, metadata: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>| {
-            let metadata = metadata?;
-            let owners = metadata.owner_references.as_deref().unwrap_or_default();
-            let is_ours = owners.iter().any(|owner| owner.uid == uid && owner.controller == Some(true));
-            (!is_ours).then(|| format!("{kind} {}", metadata.name.as_deref().unwrap_or_default()))
-        };
+        let foreign =
+            |kind: &str, metadata: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>| {
+                let metadata = metadata?;
+                let owners = metadata.owner_references.as_deref().unwrap_or_default();
+                let is_ours = owners.iter().any(|owner| owner.uid == uid && owner.controller == Some(true));
+                (!is_ours).then(|| format!("{kind} {}", metadata.name.as_deref().unwrap_or_default()))
+            };
         foreign("ConfigMap", self.config_map.as_ref().map(|object| &object.metadata))
             .or_else(|| foreign("Deployment", self.deployment.as_ref().map(|object| &object.metadata)))
             .or_else(|| foreign("PodDisruptionBudget", self.budget.as_ref().map(|object| &object.metadata)))

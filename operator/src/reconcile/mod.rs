@@ -183,7 +183,8 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
 /// The second step, with what only the objects that are there can tell.
 fn check(rollcall: &Rollcall, found: &Found) -> Result<Valid, Obstacle> {
     if let Some(foreign) = found.foreign(rollcall.metadata.uid.as_deref().unwrap_or_default()) {
-        let message = format!("{foreign} is there already and not this resource's: delete it, or use another name");
+        let message =
+            format!("{foreign} is there already and not this resource's: delete it, or use another name");
         return Err(Obstacle { reason: NAME_CONFLICT.to_owned(), message, of_configuration: false });
     }
     let valid = validate(rollcall, found.stored()).map_err(|invalid| Obstacle {
@@ -265,7 +266,8 @@ async fn put(
 ) -> Result<Deployment, Error> {
     let client = &context.client;
     apply::try_out(client, namespace, &objects.deployment, former.as_ref()).await?;
-    let (_, config_map_written) = apply::apply(client, namespace, &objects.config_map, found.config_map).await?;
+    let (_, config_map_written) =
+        apply::apply(client, namespace, &objects.config_map, found.config_map).await?;
     let (deployment, deployment_written) =
         apply::apply(client, namespace, &objects.deployment, former).await?;
     let (_, budget_written) = apply::apply(client, namespace, &objects.budget, found.budget).await?;

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Kafka {
     /// host:port of the first brokers to ask.
-    #[schemars(length(min = 1, max = 64), inner(length(max = 262), pattern(r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")))]
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 262), pattern(r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"))
+    )]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub brokers: Vec<String>,
     /// The consumer group. Default: rollcall.<namespace>.<name>. Cannot change.

@@ -10,6 +10,8 @@ mod rules;
 mod status;
 mod workers;
 
+#[cfg(test)]
+mod tests;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -24,9 +26,7 @@ pub use self::pipeline::{
     TimestampUnit,
 };
 pub use self::status::{InsightsSummary, Lag, Popular, RollcallStatus, ScalingStatus};
-pub use self::workers::{
-    Budget, EnvVar, LogFormat, Protocol, Resources, Telemetry, Toleration, Workers,
-};
+pub use self::workers::{Budget, EnvVar, LogFormat, Protocol, Resources, Telemetry, Toleration, Workers};
 use crate::scaling::Settings;
 
 /// Counts the logins of a Kafka topic, exactly once, and scales its workers with the load.

@@ -77,7 +77,11 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule("spec.source.fields", SAME, "source.fields cannot change: all records would be counted again"),
     rule("spec.output.topic", SAME, "output.topic cannot change: all records would be produced again"),
-    rule("spec.deadLetter.topic", SAME, "deadLetter.topic cannot change: all records would be produced again"),
+    rule(
+        "spec.deadLetter.topic",
+        SAME,
+        "deadLetter.topic cannot change: all records would be produced again",
+    ),
     rule(
         "spec.source",
         "self.fields.user != self.fields.timestamp && self.fields.version != self.fields.timestamp",

@@ -62,7 +62,11 @@ impl Fact {
     /// A fact.
     pub fn new(is: impl Into<Is>, reason: &str, message: impl Into<String>) -> Self {
         let message: String = message.into();
-        Self { is: is.into(), reason: reason.to_owned(), message: message.chars().take(MESSAGE_MAX).collect() }
+        Self {
+            is: is.into(),
+            reason: reason.to_owned(),
+            message: message.chars().take(MESSAGE_MAX).collect(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 mod conditions;
 mod facts;
 
-
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 
@@ -61,7 +60,8 @@ pub fn status(known: &Known<'_>) -> RollcallStatus {
     let name = known.rollcall.metadata.name.as_deref().unwrap_or_default();
     let selector: Vec<String> =
         build::selector(name).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let has_scaled = desired.is_some() && former.desired_replicas.is_some() && desired != former.desired_replicas;
+    let has_scaled =
+        desired.is_some() && former.desired_replicas.is_some() && desired != former.desired_replicas;
     RollcallStatus {
         observed_generation: generation,
         conditions: conditions(&former.conditions, &facts, generation, known.now),
@@ -81,7 +81,12 @@ pub fn status(known: &Known<'_>) -> RollcallStatus {
                 state: known.state.clone(),
             })
         }),
-        insights: known.observed.document.as_ref().map(|document| document.summary.clone()).or(former.insights),
+        insights: known
+            .observed
+            .document
+            .as_ref()
+            .map(|document| document.summary.clone())
+            .or(former.insights),
     }
 }
 
@@ -119,7 +124,9 @@ fn lag(known: &Known<'_>, former: Option<&Lag>) -> Option<Lag> {
         observed_time: rfc3339(known.now),
     };
     match former {
-        Some(former) if (former.records, former.seconds) == (lag.records, lag.seconds) => Some(former.clone()),
+        Some(former) if (former.records, former.seconds) == (lag.records, lag.seconds) => {
+            Some(former.clone())
+        }
         _ => Some(lag),
     }
 }

@@ -94,12 +94,7 @@ impl Case {
 
 #[test]
 fn all_conditions_are_there_from_first_sight() {
-    let case = Case {
-        deployment: None,
-        observed: Observed::default(),
-        decision: None,
-        ..Case::well()
-    };
+    let case = Case { deployment: None, observed: Observed::default(), decision: None, ..Case::well() };
     let status = case.status();
     let types: Vec<&str> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
     assert_eq!(types, TYPES);
@@ -108,7 +103,10 @@ fn all_conditions_are_there_from_first_sight() {
     case.assert_is("Ready", "Unknown", "Starting");
     case.assert_is("KafkaReachable", "Unknown", "NotAskedYet");
     assert_eq!(status.lag, None);
-    assert_eq!(status.selector, "app.kubernetes.io/instance=user-login,app.kubernetes.io/name=rollcall-worker");
+    assert_eq!(
+        status.selector,
+        "app.kubernetes.io/instance=user-login,app.kubernetes.io/name=rollcall-worker"
+    );
 }
 
 #[test]
