@@ -4,31 +4,32 @@
 //! reconciles only what scaling remembers and the time of the last status are kept, and both may be lost.
 
 mod apply;
+mod context;
 mod dereference;
 mod events;
 mod scale;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tracing::Instrument as _;
 
+pub use self::context::{Context, Memory};
 use self::dereference::Found;
-use crate::build::{self, Circumstances, Defaults, build, checksum};
-use crate::metrics::Metrics;
-use crate::observe::{Observed, Observer, Pem, Target};
+use crate::build::{self, Circumstances, build, checksum};
+use crate::observe::{Observed, Pem, Target};
 use crate::render::{DIRECTORY, Rendered};
 use crate::resource::{Rollcall, RollcallStatus};
-use crate::scaling::{Decision, State};
 use crate::status::{self, Known, Obstacle};
 use crate::validate::{Valid, validate};
 
@@ -63,32 +64,6 @@ impl Error {
             Self::Write { .. } => "write",
         }
     }
-}
-
-/// What all reconciles share.
-pub struct Context {
-    /// Kubernetes.
-    pub client: Client,
-    /// Writes events.
-    pub recorder: Recorder,
-    /// Looks at pipelines.
-    pub observer: Observer,
-    /// What the operator says of all workers.
-    pub defaults: Defaults,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// How long nothing may happen before a resource is looked at again.
-    pub resync: Duration,
-    /// What is remembered of each resource.
-    pub memories: Mutex<HashMap<ObjectRef<Rollcall>, Memory>>,
-}
-
-/// What is remembered of a resource.
-#[derive(Debug, Default)]
-pub struct Memory {
-    state: Option<State>,
-    status_written: Option<Instant>,
-    failures: u32,
 }
 
 /// Brings about what a resource says.
@@ -160,8 +135,11 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
         }
         Err(_) => keep(context, &namespace, former.clone(), replicas).await?,
     };
-    if let Some((_, decision)) = &decided {
-        context.told(rollcall, former.as_ref(), decision).await;
+    let replicas_of = |workers: Option<&Deployment>| workers?.spec.as_ref()?.replicas;
+    if let Some((_, decision)) = &decided
+        && replicas_of(deployment.as_ref()) == Some(replicas)
+    {
+        context.told(rollcall, replicas_of(former.as_ref()), decision).await;
     }
     let group = checked.as_ref().ok().map(|valid| valid.spec.kafka.group.as_str());
     let state = decided.as_ref().map(|(state, _)| state.clone()).unwrap_or_default();
@@ -353,51 +331,6 @@ async fn write_status(
     let before = former.map(|status| status.conditions.as_slice()).unwrap_or_default();
     events::of_conditions(context, rollcall, &status::transitions(before, &now.conditions)).await;
     Ok(())
-}
-
-impl Context {
-    fn remember<T>(&self, key: &ObjectRef<Rollcall>, change: impl FnOnce(&mut Memory) -> T) -> T {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        change(memories.entry(key.clone()).or_default())
-    }
-
-    /// Lets go of a resource that is gone.
-    pub fn forget(&self, key: &ObjectRef<Rollcall>) {
-        self.observer.forget(key);
-        self.metrics.forget(key);
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-
-    /// How many workers there should be. What is remembered here is newer than what the status says.
-    fn decide(
-        &self,
-        key: &ObjectRef<Rollcall>,
-        rollcall: &Rollcall,
-        deployment: Option<&Deployment>,
-        observed: &Observed,
-    ) -> (State, Decision) {
-        let stored = || {
-            let status = rollcall.status.as_ref()?;
-            status.scaling.as_ref().map(|scaling| scaling.state.clone())
-        };
-        let state = self.remember(key, |memory| memory.state.take()).or_else(stored).unwrap_or_default();
-        let (state, decision) = scale::decide(rollcall, deployment, observed, state);
-        self.remember(key, |memory| memory.state = Some(state.clone()));
-        self.metrics.decided(key, &decision);
-        (state, decision)
-    }
-
-    /// Tells of a change of the number of workers.
-    async fn told(&self, rollcall: &Rollcall, former: Option<&Deployment>, decision: &Decision) {
-        let before = former.and_then(|deployment| deployment.spec.as_ref()).and_then(|spec| spec.replicas);
-        let now = scale::to_i32(decision.replicas);
-        if before == Some(now) || (before.is_none() && now == 0) {
-            return;
-        }
-        let before = before.unwrap_or(0);
-        tracing::info!(before, now, reason = ?decision.reason, "{}", decision.sentence);
-        events::of_step(self, rollcall, before, now, decision).await;
-    }
 }
 
 /// The field manager of statuses.

@@ -4,7 +4,7 @@
 //! reads.
 
 use kube::CustomResourceExt as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Rollcall;
 use super::rules::RULES;
@@ -35,10 +35,9 @@ fn trim(schema: &mut Value) {
             fields.retain(|key, value| match key.as_str() {
                 "nullable" => !value.is_boolean(),
                 "title" => !value.is_string(),
-                // Rust's own names of sizes; Kubernetes knows two.
-                "format" => !value.as_str().is_some_and(|format| format.starts_with("uint")),
                 _ => true,
             });
+            bound(fields);
             if let Some(Value::String(description)) = fields.get_mut("description") {
                 *description = description.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
             }
@@ -49,4 +48,16 @@ fn trim(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(trim),
         _ => {}
     }
+}
+
+/// What the API server accepts the operator can read: a number that does not fit would hide all resources from it. Rust's own
+/// names of unsigned sizes go: Kubernetes does not know them.
+fn bound(fields: &mut Map<String, Value>) {
+    let maximum = match fields.get("format").and_then(Value::as_str) {
+        Some("int32" | "uint32") => i64::from(i32::MAX),
+        Some("uint64") => i64::MAX,
+        _ => return,
+    };
+    fields.entry("maximum").or_insert_with(|| maximum.into());
+    fields.retain(|key, value| key != "format" || !value.as_str().is_some_and(|name| name.starts_with('u')));
 }

@@ -162,7 +162,7 @@ fn the_schema_is_strict() {
             Some("array") => has("x-kubernetes-list-type") && has("maxItems"),
             Some("string") => has("maxLength") || has("enum") || has("pattern"),
             Some("object") => has("properties") || has("maxProperties") || is_open,
-            Some("integer") => has("minimum") || path.ends_with("tolerationSeconds"),
+            Some("integer") => (has("minimum") && has("maximum")) || path.ends_with("tolerationSeconds"),
             Some(_) => true,
             None => is_open,
         };
