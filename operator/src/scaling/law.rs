@@ -27,7 +27,7 @@ pub fn decide(settings: &Settings, mut state: State, observation: &Observation<'
         state.blind_since_ms.get_or_insert(observation.now_ms);
         memory::forget_levels(&mut state);
     }
-    let figures = figures(settings, observation, seen.as_ref().ok(), capacity);
+    let figures = figures(&state, settings, observation, seen.as_ref().ok(), capacity);
     let verdict = match ordered(settings, observation) {
         Some(verdict) => {
             memory::forget_levels(&mut state);
@@ -35,7 +35,10 @@ pub fn decide(settings: &Settings, mut state: State, observation: &Observation<'
             verdict
         }
         None => match &seen {
-            Ok(demand) => automatic(&mut state, &Look { settings, observation, demand, capacity }),
+            Ok(demand) => {
+                let target = step::target(&state, settings);
+                automatic(&mut state, &Look { settings, observation, demand, capacity, target })
+            }
             Err(unknown) => blind(&state, settings, observation, &unknown.0),
         },
     };
@@ -127,7 +130,9 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
         return hold(Reason::RolloutInProgress, "New workers are being rolled out.");
     }
     let moving_ms = state.settling_since_ms.map(|since_ms| observation.now_ms - since_ms);
-    if moving_ms.is_some_and(|moving_ms| moving_ms < PATIENCE_MS) {
+    // Workers that start help against lag, but not against arrivals that exceed them all.
+    let is_overrun = !look.is_enough_for_arrivals(capacity);
+    if moving_ms.is_some_and(|moving_ms| moving_ms < PATIENCE_MS) && !is_overrun {
         return hold(Reason::GroupUnstable, "Workers start, or the consumer group rebalances.");
     }
     if is_idle(state, look) && step::may_go_down(state, look) {
@@ -136,7 +141,7 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
     if let Some(verdict) = step::judge(state, look) {
         return verdict;
     }
-    if !look.is_enough(capacity) {
+    if is_overrun || !look.is_enough_for_lag(capacity) {
         return step::up(state, look, needed, capacity);
     }
     step::down(state, look, capacity)
@@ -213,6 +218,7 @@ fn record(state: &mut State, observation: &Observation<'_>, verdict: &Verdict) {
 }
 
 fn figures(
+    state: &State,
     settings: &Settings,
     observation: &Observation<'_>,
     demand: Option<&Demand>,
@@ -230,7 +236,8 @@ fn figures(
     let hottest = demand.loads.iter().max_by(|left, right| left.arrival.total_cmp(&right.arrival));
     figures.hottest_partition = hottest.map(|load| load.partition);
     if let Some(capacity) = capacity {
-        let look = Look { settings, observation, demand, capacity: Some(capacity) };
+        let target = step::target(state, settings);
+        let look = Look { settings, observation, demand, capacity: Some(capacity), target };
         figures.needed = Some(look.needed(capacity));
         figures.hottest = Some(look.hottest(capacity));
     }

@@ -165,7 +165,7 @@ impl Default for ScaleUp {
 
 impl Default for ScaleDown {
     fn default() -> Self {
-        Self { window: None, max_percent: 50 }
+        Self { window: None, max_percent: 100 }
     }
 }
 

@@ -8,7 +8,7 @@ use super::fit::{self, Weights};
 use super::law::{limits, workers};
 use super::memory;
 use super::observation::{Observation, WorkerReport};
-use super::settings::{Settings, share};
+use super::settings::{Profile, Settings, share};
 use super::state::{Backoff, State, Trial};
 
 /// All that a rule looks at.
@@ -18,6 +18,8 @@ pub(super) struct Look<'a> {
     pub(super) observation: &'a Observation<'a>,
     pub(super) demand: &'a Demand,
     pub(super) capacity: Option<f64>,
+    /// The share of a worker that a step aims at.
+    pub(super) target: f64,
 }
 
 /// What a rule says.
@@ -56,14 +58,18 @@ impl Look<'_> {
 
     /// The number that a step would aim at, limits apart.
     pub(super) fn needed(&self, capacity: f64) -> u32 {
-        self.weights(capacity, self.settings.target(), true).needed()
+        self.weights(capacity, self.target, true).needed()
     }
 
-    /// Whether the present number is enough: for what arrives with something to spare, and for the lag besides.
-    pub(super) fn is_enough(&self, capacity: f64) -> bool {
-        let current = self.observation.replicas;
-        self.weights(capacity, self.settings.high(), false).fit(current)
-            && self.weights(capacity, 1.0, true).fit(current)
+    /// Whether the present number is enough for what arrives, with something to spare.
+    pub(super) fn is_enough_for_arrivals(&self, capacity: f64) -> bool {
+        let high = self.settings.high().min(self.target + SPARE).max(self.target);
+        self.weights(capacity, high, false).fit(self.observation.replicas)
+    }
+
+    /// Whether the present number is enough to work off what waits, besides what arrives.
+    pub(super) fn is_enough_for_lag(&self, capacity: f64) -> bool {
+        self.weights(capacity, 1.0, true).fit(self.observation.replicas)
     }
 
     /// What arrives at the hottest worker, as a share of what it does.
@@ -100,6 +106,22 @@ impl Look<'_> {
             self.demand.age_ms() / 1000,
         )
     }
+}
+
+/// The share of a worker that a step aims at. Where workers take so long to start that a sudden rise would break the
+/// latency target before they come, there are spare ones for it: with a delay `d`, a target `t` and a rise to `r` times
+/// the load, the oldest record is `d * (1 - share of the new load that the present workers do)` old at the end.
+pub(super) fn target(state: &State, settings: &Settings) -> f64 {
+    let target = settings.target();
+    let Some(settle_ms) = state.settle_ms.filter(|_| settings.profile == Profile::Latency) else {
+        return target;
+    };
+    let delay_ms = number(settle_ms.saturating_add(settings.interval.ms().saturating_mul(LOOKS)));
+    let late = 1.0 - number(settings.latency_target.ms()) / delay_ms.max(1.0);
+    if late <= 0.0 {
+        return target;
+    }
+    target.min((1.0 / (RISE * late)).max(LEAST_TARGET))
 }
 
 /// Whether workers lag for another reason than their own work: they are not busy, or wait most of the time.
@@ -179,7 +201,9 @@ pub(super) fn up(state: &State, look: &Look<'_>, needed: u32, capacity: f64) -> 
         return look.hold(Reason::Ineffective, sentence);
     }
     let cooldown_ms = settings.scale_up.cooldown.ms().max(state.settle_ms.unwrap_or(0));
-    if state.last_step_ms().is_some_and(|last_ms| now_ms - last_ms < cooldown_ms) {
+    let is_recent = state.last_step_ms().is_some_and(|last_ms| now_ms - last_ms < cooldown_ms);
+    // Lag may vanish once the last step works; arrivals that exceed all workers do not.
+    if is_recent && look.is_enough_for_arrivals(capacity) {
         return look
             .hold(Reason::Stabilizing, format!("{to} workers are needed; the last step is too recent."));
     }
@@ -276,6 +300,14 @@ pub(super) fn may_go_down(state: &State, look: &Look<'_>) -> bool {
 
 const PARTITION_BOUND: &str =
     "One partition gets more than a whole worker does: no number of workers helps it.";
+/// A step up is due when arrivals exceed the target by so much.
+const SPARE: f64 = 0.1;
+/// The rise that is survived without breaking the latency target, however long workers take to start.
+const RISE: f64 = 4.0;
+/// Looks until a rise is seen for what it is.
+const LOOKS: i64 = 2;
+/// No more than half of each worker is spare.
+const LEAST_TARGET: f64 = 0.5;
 /// A group that is stable for so long shows what its workers do.
 const SETTLED_MS: i64 = 60_000;
 /// A worker that waits more than this is blocked.
