@@ -37,23 +37,28 @@ fn main() -> ExitCode {
             print!("{}", resource::yaml());
             ExitCode::SUCCESS
         }
-        Command::Run(run) => match start(&arguments.logs, *run) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("rollcall-operator: {error:#}");
-                ExitCode::FAILURE
-            }
+        Command::Run(told) => match run::Settings::read(*told) {
+            Ok(settings) => match start(&arguments.logs, settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, 1),
+            },
+            Err(error) => failed(&error, 2),
         },
     }
 }
 
-fn start(logs: &logs::Logs, arguments: run::Arguments) -> Result<(), anyhow::Error> {
+fn failed(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("rollcall-operator: {error:#}");
+    ExitCode::from(code)
+}
+
+fn start(logs: &logs::Logs, settings: run::Settings) -> Result<(), anyhow::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
     let (tracer, flush) = traces::start("rollcall-operator")?.unzip();
     drop(entered);
     logs::start(logs, tracer);
-    let result = runtime.block_on(run::run(arguments));
+    let result = runtime.block_on(run::run(settings));
     if let Some(flush) = flush {
         runtime.block_on(flush.flush(LAST_SPANS_LIMIT));
     }

@@ -73,10 +73,23 @@ pub struct Arguments {
     pod_namespace: Option<String>,
 }
 
+/// What was told, once it makes sense.
+pub struct Settings {
+    arguments: Arguments,
+    times: Times,
+    defaults: Defaults,
+}
+
+impl Settings {
+    /// Checks what was told, and reads the file that it names.
+    pub fn read(arguments: Arguments) -> Result<Self, anyhow::Error> {
+        Ok(Self { times: times(&arguments)?, defaults: defaults(&arguments)?, arguments })
+    }
+}
+
 /// Runs until a signal comes or the lease is lost.
-pub async fn run(arguments: Arguments) -> Result<(), anyhow::Error> {
-    let times = times(&arguments)?;
-    let defaults = defaults(&arguments)?;
+pub async fn run(settings: Settings) -> Result<(), anyhow::Error> {
+    let Settings { arguments, times, defaults } = settings;
     let client = Client::try_default().await.context("failed to find the API server")?;
     let own = arguments.pod_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let id =
@@ -271,3 +284,66 @@ const CONCURRENCY: u16 = 10;
 
 /// Looks that wait for a reconcile; more are let go, and come again.
 const LOOKS: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn settings(line: &[&str]) -> Result<Settings, String> {
+        let line = ["x", "--worker-image", "i"].iter().chain(line);
+        let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
+        Settings::read(line.arguments).map_err(|error| format!("{error:#}"))
+    }
+
+    fn watched(line: &[&str]) -> Vec<Option<String>> {
+        namespaces(&settings(line).unwrap().arguments, "own")
+    }
+
+    #[test]
+    fn its_own_namespace_is_watched_or_those_that_are_named_or_all() {
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(watched(&[]), [named("own")]);
+        assert_eq!(watched(&["--watch-namespaces", ""]), [named("own")]);
+        assert_eq!(watched(&["--watch-namespaces", "b,a,b"]), [named("a"), named("b")]);
+        assert_eq!(watched(&["--watch-namespaces", "a,*"]), [None]);
+    }
+
+    #[test]
+    fn a_leader_stops_before_another_may_take_its_lease() {
+        assert!(settings(&[]).is_ok());
+        for wrong in [
+            ["--renew-deadline", "15s"],
+            ["--retry-period", "10s"],
+            ["--lease-duration", "1500ms"],
+            ["--lease-duration", "0s"],
+            ["--resync", "5"],
+        ] {
+            assert!(settings(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn defaults_of_workers_are_a_file() {
+        let path = std::env::temp_dir().join(format!("rollcall-defaults-{}.yaml", std::process::id()));
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            settings(&["--worker-defaults", path.to_str().unwrap()]).map(|settings| settings.defaults)
+        };
+        assert_eq!(read("").unwrap(), Defaults { image: "i".to_owned(), ..Defaults::default() });
+        let text = "resources: {limits: {memory: 256Mi}}\nterminationGracePeriodSeconds: 90\npodLabels: {a: b}\n\
+                    imagePullSecrets: [{name: pull}]\n";
+        let defaults = read(text).unwrap();
+        assert_eq!(defaults.termination_grace_period_seconds, Some(90));
+        assert_eq!((defaults.pod_labels.len(), defaults.image_pull_secrets.len()), (1, 1));
+        assert!(read("unknown: 1").unwrap_err().contains("unknown"));
+        std::fs::remove_file(&path).unwrap();
+    }
+}
