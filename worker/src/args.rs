@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use insights::record::Reason;
 
+use crate::logs::Logs;
 use crate::protocol::delivery::OUTPUT_REFUSED;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -16,23 +17,6 @@ pub(crate) struct Arguments {
     pub(crate) logs: Logs,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// How the process logs.
-#[derive(Debug, Args)]
-pub(crate) struct Logs {
-    /// How log lines are written; by default text on a terminal, one JSON object a line otherwise.
-    #[arg(long, global = true, env = "ROLLCALL_LOG_FORMAT", value_enum, value_name = "FORMAT")]
-    pub(crate) log_format: Option<LogFormat>,
-    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,librdkafka=debug`.
-    #[arg(long, global = true, env = "ROLLCALL_LOG", value_name = "LEVEL_OR_FILTER")]
-    pub(crate) log: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
+use clap::{Args, ValueEnum};
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_sdk::trace::SdkTracer;
@@ -22,12 +23,30 @@ use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::args::{LogFormat, Logs};
+/// How the process logs.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// How log lines are written; by default text on a terminal, one JSON object a line otherwise.
+    #[arg(long, global = true, env = "ROLLCALL_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as `info,librdkafka=debug`.
+    #[arg(long, global = true, env = "ROLLCALL_LOG", value_name = "LEVEL_OR_FILTER")]
+    pub log: Option<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
 
 static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts to log. `--log` beats `RUST_LOG`; a filter that cannot be read is said and passed over. Spans go to `tracer`.
-pub(crate) fn start(arguments: &Logs, tracer: Option<SdkTracer>) {
+pub fn start(arguments: &Logs, tracer: Option<SdkTracer>) {
     let wanted =
         arguments.log.clone().or_else(|| std::env::var("RUST_LOG").ok()).unwrap_or_else(|| "info".to_owned());
     let (filter, mistake) = match EnvFilter::try_new(&wanted) {
@@ -62,7 +81,7 @@ pub(crate) fn start(arguments: &Logs, tracer: Option<SdkTracer>) {
 /// Changes what is logged from now on.
 ///
 /// Errors: a filter that cannot be read.
-pub(crate) fn set_filter(wanted: &str) -> Result<(), String> {
+pub fn set_filter(wanted: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(wanted).map_err(|error| error.to_string())?;
     let handle = FILTER.get().ok_or("the log has not started")?;
     handle.reload(filter).map_err(|error| error.to_string())?;
@@ -76,11 +95,11 @@ thread_local! {
 }
 
 /// While this lives, lines of this thread name the batch that they come from.
-pub(crate) struct Batch;
+pub struct Batch;
 
 impl Batch {
     /// Records of `partition` from `offset` on are at hand.
-    pub(crate) fn enter(partition: i32, offset: i64) -> Self {
+    pub fn enter(partition: i32, offset: i64) -> Self {
         BATCH.set(Some((partition, offset)));
         Self
     }

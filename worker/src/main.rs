@@ -11,7 +11,6 @@ mod control;
 mod crash;
 mod exit;
 mod json;
-mod logs;
 mod output;
 mod protocol;
 mod pump;
@@ -24,7 +23,7 @@ mod watchdog;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rollcall_worker::{client, logins};
+use rollcall_worker::{client, logins, logs};
 
 use crate::args::{Arguments, Command};
 use crate::exit::Failure;
@@ -48,7 +47,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Failure::runtime(anyhow::Error::new(error).context("failed to start the runtime"))
     })?;
     let entered = runtime.enter();
-    let started = telemetry::start_traces().map_err(Failure::configuration);
+    let started = telemetry::start_traces("rollcall").map_err(Failure::configuration);
     drop(entered);
     let (tracer, flush) = started?.unzip();
     logs::start(&arguments.logs, tracer);

@@ -87,7 +87,8 @@ impl Overrides {
             root.put(&["kafka", "brokers"], Node::sequence(list));
         }
         if let Some(url) = &self.redis {
-            root.put(&["redis", "url"], Node::given(url.expose_secret()));
+            // The whole section: a user and a password beside another URL are not its.
+            root.put(&["redis"], Node::mapping(vec![("url", Node::given(url.expose_secret()))]));
         }
         if let Some(pipeline) = &self.pipeline {
             root.put(&["pipeline"], Node::given(pipeline));

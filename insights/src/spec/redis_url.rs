@@ -105,6 +105,15 @@ impl RedisUrl {
     }
 }
 
+/// The URL with user and password, whatever characters they hold; none when it has some already.
+pub(super) fn with_credentials(url: &str, user: &str, password: &str) -> Option<String> {
+    if url.contains('@') {
+        return None;
+    }
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    Some(format!("{scheme}://{}:{}@{rest}", percent_encode(user), percent_encode(password)))
+}
+
 impl fmt::Display for RedisUrl {
     /// Writes the URL with `***` as its password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,6 +245,18 @@ mod tests {
                 Some(password.to_owned())
             );
         }
+    }
+
+    #[test]
+    fn user_and_password_beside_the_url_may_hold_anything() {
+        for (user, password) in [("", "p"), ("a:b@c", "p@ss:/%41?#€ "), ("u", "%%")] {
+            let url = with_credentials("redis-sentinel://a,b:1/m", user, password).unwrap();
+            let url = parsed(&url);
+            assert_eq!(url.user.unwrap_or_default(), user);
+            assert_eq!(url.password.unwrap().expose_secret(), password);
+            assert_eq!((url.hosts.len(), url.master.as_deref()), (2, Some("m")));
+        }
+        assert_eq!(with_credentials("redis://u:p@h", "u", "p"), None);
     }
 
     #[test]

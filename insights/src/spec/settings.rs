@@ -17,6 +17,7 @@ use super::model::{
     DeadLetter, Dimension, Fields, Fold, Insights, Kafka, Output, OutputKey, PipelineSpec, Redis, Sasl,
     Source, StartFrom, TimestampUnit, Tls,
 };
+use super::redis_url;
 use super::section::{Section, Value};
 use super::substitute::read_file;
 use super::tree::Node;
@@ -26,12 +27,11 @@ pub(super) fn decode(root: &Node, sources: &Sources<'_>, mistakes: &Mistakes) ->
     let root = Section::root(root, ROOT_KEYS, mistakes);
     let pipeline = root.read("pipeline", Value::text).unwrap_or_else(|| PIPELINE.to_owned());
     let source = source(&root);
-    let redis = root.section("redis", &["url"]);
     let dead_letter = root.section("deadLetter", &["topic"]);
     PipelineSpec {
         revision: root.read("revision", |value| value.integer(0..=REVISION_MAX)).unwrap_or(1),
         kafka: kafka(&root, &pipeline, sources),
-        redis: Redis { url: redis.read("url", Value::text).unwrap_or_else(|| REDIS_URL.to_owned()).into() },
+        redis: redis(&root),
         filter: filter::decode(&root, &source.fields.version),
         source,
         output: output(&root),
@@ -103,6 +103,26 @@ fn sasl(kafka: &Section<'_>, sources: &Sources<'_>) -> Option<Sasl> {
         username: username.unwrap_or_default(),
         password: SecretString::from(password.unwrap_or_default()),
     })
+}
+
+/// User and password may stand beside the URL, as they are: within it, some of their characters would mean something else.
+fn redis(root: &Section<'_>) -> Redis {
+    let redis = root.section("redis", &["url", "username", "password"]);
+    let url = redis.read("url", Value::text).unwrap_or_else(|| REDIS_URL.to_owned());
+    let username = redis.read("username", Value::text).unwrap_or_default();
+    let Some(password) = redis.read("password", Value::text).filter(|password| !password.is_empty()) else {
+        if redis.has("username") || redis.has("password") {
+            redis.mistake("password", "is missing or empty, redis.username needs it");
+        }
+        return Redis { url: url.into() };
+    };
+    match redis_url::with_credentials(&url, &username, &password) {
+        Some(url) => Redis { url: url.into() },
+        None => {
+            redis.mistake("password", "stands beside a url with a user or a password, remove one");
+            Redis { url: url.into() }
+        }
+    }
 }
 
 fn source(root: &Section<'_>) -> Source {

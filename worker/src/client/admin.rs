@@ -78,10 +78,10 @@ pub fn members<C: ClientContext>(
 
 /// A question that is answered by an event.
 #[derive(Clone, Copy)]
-struct Question {
-    operation: &'static str,
-    kind: sys::rd_kafka_admin_op_t,
-    timeout: Duration,
+pub(super) struct Question {
+    pub(super) operation: &'static str,
+    pub(super) kind: sys::rd_kafka_admin_op_t,
+    pub(super) timeout: Duration,
 }
 
 impl Question {
@@ -89,7 +89,7 @@ impl Question {
     ///
     /// # Safety
     /// `ask` asks a question of this kind; `read` may rely on a living answer to it without an error.
-    unsafe fn ask<C: ClientContext, T>(
+    pub(super) unsafe fn ask<C: ClientContext, T>(
         self,
         client: &Client<C>,
         ask: impl FnOnce(*mut sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),

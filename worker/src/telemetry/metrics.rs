@@ -15,9 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+use rollcall_worker::traces::DROPPED;
 
 use super::declarations::declaration;
-use super::export::DROPPED;
 use super::places::Places;
 use crate::client::Queues;
 use crate::protocol::delivery::OUTPUT_REFUSED;

@@ -3,18 +3,16 @@
 //! Owns the names and their meaning. It never decides anything, and costs nothing that the work would notice.
 
 mod declarations;
-mod export;
 mod health;
 mod http;
 mod metrics;
 mod places;
-mod traces;
 
 pub(crate) use self::health::{Health, Service};
 pub(crate) use self::http::serve;
 pub(crate) use self::metrics::{Metrics, Rebalance, Tally, Transaction, Zombie};
 pub(crate) use self::places::{Log, Place};
-pub(crate) use self::traces::{are_on as traces_are_on, start as start_traces};
+pub(crate) use rollcall_worker::traces::{are_on as traces_are_on, start as start_traces};
 
 use std::sync::Arc;
 

@@ -61,6 +61,28 @@ fn the_defaults_are_the_old_scripts_job() {
 }
 
 #[test]
+fn user_and_password_of_redis_may_stand_beside_the_url() {
+    let url = |text| read_text(text).map(|spec| spec.redis.url.expose_secret().to_owned());
+    assert_eq!(
+        url("redis: {url: redis://h, username: u, password: '${file:/secret}'}").unwrap(),
+        "redis://u:s3cret@h"
+    );
+    assert_eq!(url("redis: {url: redis://h, password: 'a@b:%41'}").unwrap(), "redis://:a%40b%3A%2541@h");
+    for (text, what) in [
+        ("redis: {username: u}", "redis.password: is missing or empty, redis.username needs it"),
+        (
+            "redis: {url: redis://u:p@h, password: p}",
+            "redis.password: stands beside a url with a user or a password, remove one",
+        ),
+    ] {
+        assert_eq!(url(text).unwrap_err().to_string(), what);
+    }
+    let overrides = Overrides { redis: Some("redis://a:b@c".into()), ..Overrides::default() };
+    let spec = read_with("redis: {url: redis://h, username: u, password: p}", &overrides).unwrap();
+    assert_eq!(spec.redis.url.expose_secret(), "redis://a:b@c");
+}
+
+#[test]
 fn an_empty_filter_lets_all_through() {
     assert_eq!(read_text("filter: []").unwrap().filter, []);
 }

@@ -3,6 +3,8 @@
 //! Owns when spans are made at all (once an endpoint is named), and how many: the sampler decides each batch by itself. A
 //! producer's sampled flag adds a link, and within a recorded batch a span of its record; it never makes a batch be recorded.
 
+mod export;
+
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,19 +15,20 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 
-use super::export::{Export, Flush};
+use self::export::Export;
+pub use self::export::{DROPPED, Flush};
 
 static ARE_ON: AtomicBool = AtomicBool::new(false);
 
 /// Whether spans are exported.
-pub(crate) fn are_on() -> bool {
+pub fn are_on() -> bool {
     ARE_ON.load(Ordering::Relaxed)
 }
 
-/// Starts to export, where an endpoint is named. Must be called within a runtime, which exports.
+/// Starts to export, where an endpoint is named, as `service` unless `OTEL_SERVICE_NAME` says otherwise. Must be called within a runtime, which exports.
 ///
 /// Errors: a variable that cannot be read.
-pub(crate) fn start() -> Result<Option<(SdkTracer, Flush)>, anyhow::Error> {
+pub fn start(service: &'static str) -> Result<Option<(SdkTracer, Flush)>, anyhow::Error> {
     let has_endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
         .iter()
         .any(|name| env::var(name).is_ok_and(|value| !value.is_empty()));
@@ -48,7 +51,7 @@ pub(crate) fn start() -> Result<Option<(SdkTracer, Flush)>, anyhow::Error> {
     let (export, flush) = Export::new(exporter);
     let mut resource = Resource::builder();
     if env::var("OTEL_SERVICE_NAME").map_or(true, |name| name.is_empty()) {
-        resource = resource.with_service_name("rollcall");
+        resource = resource.with_service_name(service);
     }
     let resource =
         resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();

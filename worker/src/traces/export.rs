@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, oneshot};
 
 /// Spans that were not exported.
-pub(crate) static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
+pub static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 enum Message {
     Span(Box<SpanData>),
@@ -29,11 +29,11 @@ pub(super) struct Export<E> {
 }
 
 /// Waits until what was handed over is exported.
-pub(crate) struct Flush(mpsc::Sender<Message>);
+pub struct Flush(mpsc::Sender<Message>);
 
 impl Flush {
     /// Returns at the latest after `limit`.
-    pub(crate) async fn flush(&self, limit: Duration) {
+    pub async fn flush(&self, limit: Duration) {
         let (done, is_done) = oneshot::channel();
         let flushed = async {
             if self.0.send(Message::Flush(done)).await.is_err() || is_done.await.is_err() {

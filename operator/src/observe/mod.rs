@@ -1,0 +1,237 @@
+//! What is seen of the pipelines: Kafka's offsets, the workers' reports, the published document.
+//!
+//! Owns one task a pipeline that asks at its interval, off the way of a reconcile, and what it saw last. It decides nothing;
+//! what is unknown stays unknown, and never becomes 0.
+
+mod document;
+mod kafka;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use insights::spec::{PipelineSpec, RedisUrl};
+use insights::store::Store;
+use kube::runtime::reflector::ObjectRef;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+pub use self::document::Document;
+pub use self::kafka::{Pem, Questions};
+use crate::resource::Rollcall;
+use crate::scaling::{History, WorkerReport};
+
+/// A pipeline to look at.
+pub struct Target {
+    /// The pipeline's id.
+    pub pipeline: String,
+    /// How its services are reached, with the secrets themselves.
+    pub spec: PipelineSpec,
+    /// Certificates and keys, by their text: the operator mounts none.
+    pub pem: Pem,
+    /// How often it is looked at.
+    pub interval: Duration,
+    /// Tells this target from another of the same resource.
+    pub fingerprint: String,
+}
+
+/// What is known of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// It answered the latest question.
+    Answered,
+    /// It did not.
+    Failed {
+        /// In one word.
+        reason: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// What was seen of a pipeline last.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Whether Kafka answers.
+    pub kafka: Reach,
+    /// Whether Redis answers.
+    pub redis: Reach,
+    /// The source topic's partitions.
+    pub partitions: Option<u32>,
+    /// Log ends and committed offsets of the last minutes.
+    pub offsets: History,
+    /// Members of the consumer group; none while it rebalances, or when it is unknown.
+    pub members: Option<usize>,
+    /// The workers' newest reports.
+    pub workers: Vec<WorkerReport>,
+    /// The published document, as far as it is of interest here.
+    pub document: Option<Document>,
+}
+
+/// All pipelines that are looked at.
+pub struct Observer {
+    pipelines: Mutex<HashMap<ObjectRef<Rollcall>, Entry>>,
+    changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
+}
+
+struct Entry {
+    fingerprint: String,
+    seen: Arc<Mutex<Arc<Observed>>>,
+    task: AbortHandle,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Observer {
+    /// Nothing is looked at yet. `changed` hears of each look.
+    pub fn new(changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>) -> Self {
+        Self { pipelines: Mutex::new(HashMap::new()), changed }
+    }
+
+    /// Looks at a pipeline from now on; at another target of the same resource no more. What was seen stays until the new
+    /// target answers.
+    pub fn watch(&self, key: &ObjectRef<Rollcall>, target: Target) {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = pipelines.get(key);
+        if former.is_some_and(|entry| entry.fingerprint == target.fingerprint) {
+            return;
+        }
+        let seen = former.map_or_else(Arc::default, |entry| Arc::clone(&entry.seen));
+        let fingerprint = target.fingerprint.clone();
+        let task = tokio::spawn(look_at(target, key.clone(), Arc::clone(&seen), self.changed.clone()));
+        pipelines.insert(key.clone(), Entry { fingerprint, seen, task: task.abort_handle() });
+    }
+
+    /// Looks at a pipeline no more.
+    pub fn forget(&self, key: &ObjectRef<Rollcall>) {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Whether this very target is looked at.
+    pub fn is_watched(&self, key: &ObjectRef<Rollcall>, fingerprint: &str) -> bool {
+        let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.get(key).is_some_and(|entry| entry.fingerprint == fingerprint)
+    }
+
+    /// What was seen last; nothing where it is not looked at.
+    pub fn seen(&self, key: &ObjectRef<Rollcall>) -> Arc<Observed> {
+        let pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.get(key).map_or_else(Arc::default, |entry| {
+            Arc::clone(&entry.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+}
+
+/// Looks again and again; ends when it is aborted.
+async fn look_at(
+    target: Target,
+    key: ObjectRef<Rollcall>,
+    seen: Arc<Mutex<Arc<Observed>>>,
+    changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
+) {
+    let store = RedisUrl::parse(target.spec.redis.url.expose_secret())
+        .map(|url| Store::redis(url.into(), &target.pipeline))
+        .map_err(|error| error.to_string());
+    let questions = Questions::new(&target.spec, &target.pem).map(Arc::new);
+    let mut ticks = tokio::time::interval(target.interval.max(INTERVAL_MIN));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let former = Arc::clone(&seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut observed = Observed::clone(&former);
+        let (kafka, redis) = tokio::join!(ask_kafka(&questions), ask_redis(&store));
+        observed.kafka = kafka.and_then(|look| look.put_into(&mut observed)).err().unwrap_or(Reach::Answered);
+        observed.redis = match redis {
+            Ok((workers, document)) => {
+                (observed.workers, observed.document) = (workers, document);
+                Reach::Answered
+            }
+            Err(failed) => failed,
+        };
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(observed);
+        if changed.send(key.clone()).is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask_kafka(questions: &Result<Arc<Questions>, String>) -> Result<kafka::Look, Reach> {
+    let questions =
+        questions.as_ref().map_err(|error| Reach::Failed { reason: "Settings", message: error.clone() })?;
+    let questions = Arc::clone(questions);
+    match tokio::task::spawn_blocking(move || questions.look()).await {
+        Ok(look) => look,
+        Err(error) => Err(Reach::Failed { reason: "NoAnswer", message: error.to_string() }),
+    }
+}
+
+async fn ask_redis(store: &Result<Store, String>) -> Result<(Vec<WorkerReport>, Option<Document>), Reach> {
+    let failed = |reason, message| Reach::Failed { reason, message };
+    let store = store.as_ref().map_err(|error| failed("Settings", error.clone()))?;
+    let asked = async {
+        let reports = store.reports().await?;
+        Ok::<_, insights::store::Error>((reports, store.published().await?))
+    };
+    match tokio::time::timeout(REDIS_LIMIT, asked).await {
+        Ok(Ok((reports, document))) => {
+            let workers = reports.values().filter_map(|report| worker_report(report)).collect();
+            Ok((workers, document.as_deref().and_then(Document::read)))
+        }
+        Ok(Err(error)) => Err(failed("NoAnswer", error.to_string())),
+        Err(_) => Err(failed("NoAnswer", "no answer from Redis within 5 s".to_owned())),
+    }
+}
+
+/// A worker's report, as the worker writes it.
+#[derive(Deserialize)]
+struct Stored {
+    time_ms: i64,
+    #[serde(default)]
+    since_ms: Option<i64>,
+    records_per_second: f64,
+    busy: f64,
+    #[serde(default)]
+    blocked: Option<f64>,
+    partitions: Vec<i32>,
+}
+
+fn worker_report(json: &str) -> Option<WorkerReport> {
+    let stored: Stored = serde_json::from_str(json).ok()?;
+    Some(WorkerReport {
+        at_ms: stored.time_ms,
+        since_ms: stored.since_ms,
+        rate: stored.records_per_second,
+        busy: stored.busy,
+        blocked: stored.blocked,
+        partitions: stored.partitions,
+    })
+}
+
+/// Whatever a resource says: each look costs the brokers five answers.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+const REDIS_LIMIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_as_workers_write_it() {
+        let json = r#"{"time":"2026-11-22T05:00:00.000Z","time_ms":5,"partitions":[0,2],"records_per_second":1.5,
+            "busy":0.25,"positions":{"0":1},"log_ends":{"0":2},"through_ms":{}}"#;
+        let report = worker_report(json).unwrap();
+        assert_eq!((report.at_ms, report.rate, report.busy), (5, 1.5, 0.25));
+        assert_eq!((report.since_ms, report.blocked, report.partitions), (None, None, vec![0, 2]));
+        assert_eq!(worker_report("{}"), None);
+    }
+}
