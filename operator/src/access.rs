@@ -18,6 +18,13 @@
 //! |---|---|---|---|
 //! | `coordination.k8s.io` | `leases` | get, create, update | who leads |
 //!
+//! In the cluster, and only with `--api-auth TokenReview`:
+//!
+//! | group | resource | verbs | what for |
+//! |---|---|---|---|
+//! | `authentication.k8s.io` | `tokenreviews` | create | who asks for insights |
+//! | `authorization.k8s.io` | `subjectaccessreviews` | create | whether he may |
+//!
 //! Server-side apply is a `patch`, and also needs `create` where the object is not there yet. Deleting is never asked for:
 //! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (OpenShift), `update` on
 //! `rollcalls/finalizers` is needed besides: the owner references block the owner's deletion.

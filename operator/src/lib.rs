@@ -1,7 +1,9 @@
 //! Runs pipelines' workers on Kubernetes, scales them on lag and serves their insights.
 
 pub mod access;
+pub mod api;
 pub mod build;
+pub mod check;
 mod clock;
 mod http;
 pub mod lease;

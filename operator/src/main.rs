@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rollcall_operator::{resource, run};
+use rollcall_operator::{check, resource, run};
 use rollcall_worker::{logs, traces};
 
 /// Runs Rollcall's pipelines on Kubernetes.
@@ -28,6 +28,9 @@ enum Command {
     /// Prints the custom resource definition as YAML.
     #[command(after_help = "Example:\n  rollcall-operator crd | kubectl apply --server-side -f -")]
     Crd,
+    /// Checks an installation: is the custom resource served, and the operator ready?
+    #[command(after_help = "Example:\n  rollcall-operator check --operator http://rollcall-metrics:9090")]
+    Check(check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,13 @@ fn main() -> ExitCode {
         Command::Crd => {
             print!("{}", resource::yaml());
             ExitCode::SUCCESS
+        }
+        Command::Check(told) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(check::run(&told))) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, 1),
+            }
         }
         Command::Run(told) => match run::Settings::read(*told) {
             Ok(settings) => match start(&arguments.logs, settings) {

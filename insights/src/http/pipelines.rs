@@ -109,6 +109,11 @@ impl Pipelines {
         }
     }
 
+    /// The ids of all that are served, sorted.
+    pub fn ids(&self) -> Vec<String> {
+        self.all().iter().map(|pipeline| pipeline.id.clone()).collect()
+    }
+
     pub(super) fn find(&self, id: &str) -> Option<Arc<Pipeline>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }

@@ -10,18 +10,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use insights::spec::{PipelineSpec, RedisUrl};
+use insights::http::{Lag, PartitionLag, Pipelines};
+use insights::report::Report;
+use insights::spec::{PipelineSpec, RedisUrl, StartFrom};
 use insights::store::Store;
 use kube::runtime::reflector::ObjectRef;
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 pub use self::document::Document;
 pub use self::kafka::{Pem, Questions};
 use crate::resource::Rollcall;
-use crate::scaling::{History, WorkerReport};
+use crate::scaling::{History, Offsets, PartitionOffsets, WorkerReport};
 
 /// A pipeline to look at.
 pub struct Target {
@@ -76,10 +77,12 @@ pub struct Observed {
 /// All pipelines that are looked at.
 pub struct Observer {
     pipelines: Mutex<HashMap<ObjectRef<Rollcall>, Entry>>,
+    served: Pipelines,
     changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
 }
 
 struct Entry {
+    pipeline: String,
     fingerprint: String,
     seen: Arc<Mutex<Arc<Observed>>>,
     task: AbortHandle,
@@ -92,9 +95,14 @@ impl Drop for Entry {
 }
 
 impl Observer {
-    /// Nothing is looked at yet. `changed` hears of each look.
-    pub fn new(changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>) -> Self {
-        Self { pipelines: Mutex::new(HashMap::new()), changed }
+    /// Nothing is looked at yet. `changed` hears of each look; what is looked at is served from then on.
+    pub fn new(changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>, served: Pipelines) -> Self {
+        Self { pipelines: Mutex::new(HashMap::new()), served, changed }
+    }
+
+    /// The pipelines that are looked at, for the HTTP API.
+    pub fn served(&self) -> &Pipelines {
+        &self.served
     }
 
     /// Looks at a pipeline from now on; at another target of the same resource no more. What was seen stays until the new
@@ -106,14 +114,29 @@ impl Observer {
             return;
         }
         let seen = former.map_or_else(Arc::default, |entry| Arc::clone(&entry.seen));
-        let fingerprint = target.fingerprint.clone();
-        let task = tokio::spawn(look_at(target, key.clone(), Arc::clone(&seen), self.changed.clone()));
-        pipelines.insert(key.clone(), Entry { fingerprint, seen, task: task.abort_handle() });
+        let (pipeline, fingerprint) = (target.pipeline.clone(), target.fingerprint.clone());
+        let store = RedisUrl::parse(target.spec.redis.url.expose_secret())
+            .map(|url| Store::redis(url.into(), &pipeline))
+            .map_err(|error| error.to_string());
+        if let Ok(store) = &store {
+            self.served.put(&pipeline, store.clone());
+        }
+        let looks = Looks {
+            key: key.clone(),
+            seen: Arc::clone(&seen),
+            served: self.served.clone(),
+            changed: self.changed.clone(),
+        };
+        let task = tokio::spawn(look_at(target, store, looks));
+        pipelines.insert(key.clone(), Entry { pipeline, fingerprint, seen, task: task.abort_handle() });
     }
 
     /// Looks at a pipeline no more.
     pub fn forget(&self, key: &ObjectRef<Rollcall>) {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let former = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if let Some(former) = former {
+            self.served.remove(&former.pipeline);
+        }
     }
 
     /// Whether this very target is looked at.
@@ -132,21 +155,14 @@ impl Observer {
 }
 
 /// Looks again and again; ends when it is aborted.
-async fn look_at(
-    target: Target,
-    key: ObjectRef<Rollcall>,
-    seen: Arc<Mutex<Arc<Observed>>>,
-    changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
-) {
-    let store = RedisUrl::parse(target.spec.redis.url.expose_secret())
-        .map(|url| Store::redis(url.into(), &target.pipeline))
-        .map_err(|error| error.to_string());
+async fn look_at(target: Target, store: Result<Store, String>, looks: Looks) {
     let questions = Questions::new(&target.spec, &target.pem).map(Arc::new);
+    let from_earliest = target.spec.source.start_from == StartFrom::Earliest;
     let mut ticks = tokio::time::interval(target.interval.max(INTERVAL_MIN));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let former = Arc::clone(&seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let former = Arc::clone(&looks.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let mut observed = Observed::clone(&former);
         let (kafka, redis) = tokio::join!(ask_kafka(&questions), ask_redis(&store));
         observed.kafka = kafka.and_then(|look| look.put_into(&mut observed)).err().unwrap_or(Reach::Answered);
@@ -157,11 +173,31 @@ async fn look_at(
             }
             Err(failed) => failed,
         };
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(observed);
-        if changed.send(key.clone()).is_err() {
+        if let Some(offsets) = observed.offsets.latest() {
+            looks.served.set_lag(&target.pipeline, lag(offsets, from_earliest));
+        }
+        *looks.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(observed);
+        if looks.changed.send(looks.key.clone()).is_err() {
             return;
         }
     }
+}
+
+/// Where looks go.
+struct Looks {
+    key: ObjectRef<Rollcall>,
+    seen: Arc<Mutex<Arc<Observed>>>,
+    served: Pipelines,
+    changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
+}
+
+/// How far the group is behind, as the API shows it.
+fn lag(offsets: &Offsets, from_earliest: bool) -> Lag {
+    let of = |partition: &PartitionOffsets| {
+        let position = partition.position(from_earliest);
+        (partition.partition, PartitionLag::between(Some(position), Some(partition.end)))
+    };
+    Lag { observed_at_ms: Some(offsets.at_ms), partitions: offsets.partitions.iter().map(of).collect() }
 }
 
 async fn ask_kafka(questions: &Result<Arc<Questions>, String>) -> Result<kafka::Look, Reach> {
@@ -191,28 +227,15 @@ async fn ask_redis(store: &Result<Store, String>) -> Result<(Vec<WorkerReport>, 
     }
 }
 
-/// A worker's report, as the worker writes it.
-#[derive(Deserialize)]
-struct Stored {
-    time_ms: i64,
-    #[serde(default)]
-    since_ms: Option<i64>,
-    records_per_second: f64,
-    busy: f64,
-    #[serde(default)]
-    blocked: Option<f64>,
-    partitions: Vec<i32>,
-}
-
 fn worker_report(json: &str) -> Option<WorkerReport> {
-    let stored: Stored = serde_json::from_str(json).ok()?;
+    let report = Report::parse(json)?;
     Some(WorkerReport {
-        at_ms: stored.time_ms,
-        since_ms: stored.since_ms,
-        rate: stored.records_per_second,
-        busy: stored.busy,
-        blocked: stored.blocked,
-        partitions: stored.partitions,
+        at_ms: report.time_ms,
+        since_ms: None,
+        rate: report.records_per_second,
+        busy: report.busy,
+        blocked: None,
+        partitions: report.partitions,
     })
 }
 

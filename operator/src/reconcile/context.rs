@@ -3,6 +3,7 @@
 //! Owns the memory, which may be lost at any time: the status says the same, a little older.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::build::Defaults;
 use crate::metrics::Metrics;
 use crate::observe::{Observed, Observer};
 use crate::resource::Rollcall;
-use crate::scaling::{Decision, State};
+use crate::scaling::{Decision, State, Step};
 
 /// What all reconciles share.
 pub struct Context {
@@ -32,6 +33,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// How long nothing may happen before a resource is looked at again.
     pub resync: Duration,
+    /// Whether this process leads; otherwise it looks, and writes nothing.
+    pub leads: AtomicBool,
     /// What is remembered of each resource.
     pub memories: Mutex<HashMap<ObjectRef<Rollcall>, Memory>>,
 }
@@ -74,6 +77,19 @@ impl Context {
         self.remember(key, |memory| memory.state = Some(state.clone()));
         self.metrics.decided(key, &decision);
         (state, decision)
+    }
+
+    /// Shows the last steps over HTTP.
+    pub(super) fn show_steps(&self, rollcall: &Rollcall, state: &State) {
+        let shown = |step: &Step| insights::http::Decision {
+            time_ms: step.at_ms,
+            from: step.from,
+            to: step.to,
+            reason: format!("{:?}", step.reason),
+            sentence: step.sentence.clone(),
+        };
+        let steps = state.steps.iter().map(shown).collect();
+        self.observer.served().set_decisions(&rollcall.pipeline(), steps);
     }
 
     /// Tells of a change of the number of workers.

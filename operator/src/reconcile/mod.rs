@@ -13,6 +13,7 @@ mod scale;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -108,12 +109,21 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
     if let (Ok(valid), None) = (&checked, &unasked) {
         observe(context, &key, rollcall, valid, &found);
     }
+    if !context.leads.load(Ordering::Relaxed) {
+        if let Some(scaling) = rollcall.status.as_ref().and_then(|status| status.scaling.as_ref()) {
+            context.show_steps(rollcall, &scaling.state);
+        }
+        return Ok(Action::requeue(context.resync));
+    }
     let observed = context.observer.seen(&key);
     let mut obstacle = checked.as_ref().err().cloned();
     let is_ours = !matches!(&obstacle, Some(obstacle) if obstacle.reason == NAME_CONFLICT);
     let former = found.deployment.take().filter(|_| is_ours);
     let decided = (checked.is_ok() || former.is_some())
         .then(|| context.decide(&key, rollcall, former.as_ref(), &observed));
+    if let Some((state, _)) = &decided {
+        context.show_steps(rollcall, state);
+    }
     let replicas = decided.as_ref().map_or(0, |(_, decision)| scale::to_i32(decision.replicas));
     let deployment = match &checked {
         Ok(valid) => {

@@ -1,5 +1,6 @@
 //! Reconciles against an API server in memory: what is written, how often, and what comes of failures in between.
 
+use insights::http::Pipelines;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -142,10 +143,11 @@ impl Lab {
         let context = Context {
             recorder: Recorder::new(client.clone(), reporter),
             client,
-            observer: Observer::new(tokio::sync::mpsc::unbounded_channel().0),
+            observer: Observer::new(tokio::sync::mpsc::unbounded_channel().0, Pipelines::default()),
             defaults: Defaults { image: "rollcall:0".to_owned(), ..Defaults::default() },
             metrics: Arc::<Metrics>::default(),
             resync: Duration::from_secs(300),
+            leads: true.into(),
             memories: Mutex::default(),
         };
         Self { server, context: Arc::new(context) }
@@ -351,6 +353,18 @@ async fn an_autoscalers_replicas_change_the_number_and_restart_nobody() {
     assert!(
         lab.server.object(CONFIG_MAP)["data"]["rollcall.yaml"].as_str().unwrap().starts_with("revision: 3\n")
     );
+}
+
+#[tokio::test]
+async fn who_stands_by_writes_nothing() {
+    let lab = Lab::new();
+    lab.put(|_| ());
+    lab.context.leads.store(false, Ordering::Relaxed);
+    lab.reconcile().await.unwrap();
+    assert_eq!(lab.server.written(), [""; 0]);
+    lab.context.leads.store(true, Ordering::Relaxed);
+    lab.reconcile().await.unwrap();
+    assert_eq!(lab.server.written().len(), 4);
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ fn measure(history: &History, latest: &Offsets, observation: &Observation<'_>, i
     }
     let mut demand = Demand { is_measured: short.is_measured, ..Demand::default() };
     for (now, arrival) in latest.partitions.iter().zip(&arrivals.rates) {
-        let at = position(now, observation.from_earliest);
+        let at = now.position(observation.from_earliest);
         let lag = now.end.saturating_sub(at).max(0);
         // A single offset may be the mark of a transaction, which nobody reads.
         let age_ms = if lag <= 1 { 0 } else { age_ms(history, now, at, *arrival, observation.now_ms) };
@@ -95,15 +95,6 @@ fn measure(history: &History, latest: &Offsets, observation: &Observation<'_>, i
     }
     demand.drained = drained(history, latest);
     demand
-}
-
-/// Where the group is, or will begin. Records that the log no longer has do not count.
-fn position(partition: &PartitionOffsets, from_earliest: bool) -> i64 {
-    match partition.committed {
-        Some(committed) => committed.max(partition.start),
-        None if from_earliest => partition.start,
-        None => partition.end,
-    }
 }
 
 /// Rates of arrival, one for each partition of the newest look.

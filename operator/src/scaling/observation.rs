@@ -71,6 +71,17 @@ pub struct PartitionOffsets {
     pub committed: Option<i64>,
 }
 
+impl PartitionOffsets {
+    /// Where the group is, or will begin. Records that the log no longer has do not count.
+    pub fn position(&self, from_earliest: bool) -> i64 {
+        match self.committed {
+            Some(committed) => committed.max(self.start),
+            None if from_earliest => self.start,
+            None => self.end,
+        }
+    }
+}
+
 /// The offsets of the last minutes, oldest first: what rates are made from. It lives in memory; after a restart of the
 /// operator it is full enough again within half a minute, and until then nothing is decided on it.
 #[derive(Clone, Debug, Default)]
