@@ -4,6 +4,7 @@
 mod apt;
 mod cache;
 mod go;
+pub mod helm;
 pub mod jaeger;
 pub mod java;
 pub mod kafka;
@@ -20,6 +21,7 @@ pub fn install_all() -> Result<()> {
     kafka::libraries()?;
     jaeger::jaeger()?;
     openmetrics::parser()?;
+    helm::helm()?;
     Ok(())
 }
 
