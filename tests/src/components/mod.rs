@@ -3,11 +3,13 @@
 
 mod apt;
 mod cache;
+pub mod containers;
 mod go;
 pub mod helm;
 pub mod jaeger;
 pub mod java;
 pub mod kafka;
+pub mod kubernetes;
 pub mod openmetrics;
 pub mod openssl;
 pub mod redis;
@@ -21,6 +23,12 @@ pub fn install_all() -> Result<()> {
     kafka::libraries()?;
     jaeger::jaeger()?;
     openmetrics::parser()?;
+    containers::containerd()?;
+    containers::network_plugins()?;
+    containers::pause()?;
+    kubernetes::programs()?;
+    kubernetes::etcd()?;
+    kubernetes::coredns()?;
     helm::helm()?;
     Ok(())
 }
