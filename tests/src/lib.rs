@@ -26,5 +26,5 @@ mod services;
 mod wait;
 pub mod worker;
 
-pub use services::{certificates, jaeger, kafka, redis};
+pub use services::{certificates, jaeger, kafka, kubernetes, place, redis};
 pub use wait::{wait_for, wait_until};

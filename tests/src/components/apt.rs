@@ -43,6 +43,27 @@ pub(super) fn install(package: &str) -> Result<()> {
     bail!("failed to install {package}: run `apt-get install {package}` and see why")
 }
 
+/// Unpacks `package` into `folder`, without installing it.
+pub(super) fn unpack(package: &str, folder: &Path) -> Result<()> {
+    progress(&format!("unpacking the Debian package {package} …"));
+    let run = |name: &str, arguments: &[&str]| -> Result<bool> {
+        let mut command = Command::new(name);
+        command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(std::io::stderr());
+        Ok(command.status().with_context(|| format!("failed to run {name}"))?.success())
+    };
+    if !run("apt-get", &["-qq", "download", package])? {
+        // A fresh machine knows no packages yet.
+        progress("apt-get update …");
+        if !apt(&["update"])? || !run("apt-get", &["-qq", "download", package])? {
+            bail!("failed to download {package}: run `apt-get download {package}` and see why");
+        }
+    }
+    if !run("sh", &["-c", "dpkg-deb --extract *.deb ."])? {
+        bail!("dpkg-deb failed to unpack {package}");
+    }
+    Ok(())
+}
+
 /// Where `program` is in `PATH`.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -15,12 +15,21 @@ pub fn containerd() -> Result<PathBuf> {
     apt::program("iptables", "iptables")?;
     apt::program("conntrack", "conntrack")?;
     apt::program("ip", "iproute2")?;
-    apt::program("containerd", "containerd")
+    of_containerd("containerd")
 }
 
 /// The `ctr` program, which loads images.
 pub fn ctr() -> Result<PathBuf> {
-    apt::program("ctr", "containerd")
+    of_containerd("ctr")
+}
+
+/// Debian's package would start a service of its own: it is only unpacked, into the cache.
+fn of_containerd(program: &str) -> Result<PathBuf> {
+    if let Some(path) = apt::find(program) {
+        return Ok(path);
+    }
+    let folder = cache::folder("containerd", "Debian's", |folder| apt::unpack("containerd", folder))?;
+    Ok(folder.join("usr/bin").join(program))
 }
 
 /// The folder with the CNI plugins.

@@ -8,7 +8,7 @@ mod options;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub use self::groups::{Committed, Member};
 pub use self::options::{Listener, Options};
 use super::daemon::Daemon;
 use super::folder::{Folder, copy_all};
-use super::ports;
+use super::place::Place;
 use crate::components::{java, kafka as component};
 pub use crate::kafka_client::{
     Client, Isolation, LogEnds, PlainProducer, Position, Record, StoredRecord, TransactionalProducer,
@@ -44,13 +44,13 @@ impl Kafka {
     /// Starts a broker, and waits until it answers.
     pub fn start(options: Options) -> Result<Self> {
         let folder = Folder::new("kafka")?;
-        let ports = Ports::choose()?;
+        let ports = Ports::choose(options.its_place())?;
         options.write(folder.path(), &ports)?;
         format_storage(&options, folder.path())?;
         let mut arguments = java_arguments(&options)?;
         arguments.push("kafka.Kafka".to_owned());
         arguments.push(folder.path().join("server.properties").to_string_lossy().into_owned());
-        let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path());
+        let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path()).at(options.its_place());
         let mut kafka = Self { options, ports, daemon, folder };
         kafka.start_again()?;
         Ok(kafka)
@@ -152,7 +152,7 @@ impl Kafka {
     }
 
     fn address(&self, listener: Listener) -> String {
-        format!("127.0.0.1:{}", self.ports.of(listener))
+        format!("{}:{}", self.options.its_place().host(), self.ports.of(listener))
     }
 
     fn data(&self) -> PathBuf {
@@ -175,13 +175,13 @@ struct Ports {
 }
 
 impl Ports {
-    fn choose() -> Result<Self> {
+    fn choose(place: &Place) -> Result<Self> {
         Ok(Self {
-            controller: ports::free()?,
-            plaintext: ports::free()?,
-            sasl: ports::free()?,
-            tls: ports::free()?,
-            sasl_tls: ports::free()?,
+            controller: place.port(9093)?,
+            plaintext: place.port(9092)?,
+            sasl: place.port(9094)?,
+            tls: place.port(9095)?,
+            sasl_tls: place.port(9096)?,
         })
     }
 
@@ -207,7 +207,9 @@ fn format_storage(options: &Options, folder: &Path) -> Result<()> {
 }
 
 fn run_java(options: &Options, class: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(java::java()?)
+    let output = options
+        .its_place()
+        .command(&java::java()?)
         .args(java_arguments(options)?)
         // A tool's log is of no use, and would mix with what it prints.
         .arg("-Dlog4j2.level=OFF")
