@@ -29,5 +29,5 @@ pub mod simulate;
 mod wait;
 pub mod worker;
 
-pub use services::{certificates, jaeger, kafka, proxy, redis};
+pub use services::{certificates, jaeger, kafka, kubernetes, place, proxy, redis};
 pub use wait::{wait_for, wait_until};

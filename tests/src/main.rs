@@ -20,8 +20,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start Kafka and Redis and print their addresses, until Ctrl-C.
-    Up,
+    /// Start Kafka, Redis and Jaeger and say how to use them, until Ctrl-C.
+    Up {
+        /// Start them within a Kubernetes of their own, which has the images of the programs just built. Needs root.
+        #[arg(long)]
+        kubernetes: bool,
+    },
     /// Install what is missing, build `rollcall`, and run every test.
     Test {
         /// What `cargo test` gets besides, e.g. `--test lab_services -- --nocapture`.
@@ -102,7 +106,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Up => command::up::run(),
+        Command::Up { kubernetes: false } => command::up::run(),
+        Command::Up { kubernetes: true } => command::up::run_kubernetes(),
         Command::Test { arguments } => command::test::run(&arguments),
         Command::Bench { only, records, rounds } => command::bench::run(only, records, rounds),
         Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
@@ -139,6 +144,7 @@ fn work(text: &str) -> Result<Work, String> {
 const EXAMPLES: &str = "\
 Examples:
   cargo lab up
+  cargo lab up --kubernetes
   cargo lab test
   cargo lab test -- --package rollcall-tests --test lab_services
   cargo lab bench

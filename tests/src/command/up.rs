@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use lab::components;
 use lab::jaeger::Jaeger;
 use lab::kafka::{self, Kafka};
+use lab::kubernetes::{self, Cluster, OPERATOR_IMAGE, WORKER_IMAGE};
 use lab::redis::{self, Redis};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,9 +18,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let kafka = Kafka::start(kafka::Options::new())?;
     let redis = Redis::start(redis::Options::new())?;
     let jaeger = Jaeger::start()?;
-    for topic in ["user-login", "processed-user-login", "user-login-dlq"] {
-        kafka.create_topic(topic, PARTITIONS, &[])?;
-    }
+    create_topics(&kafka)?;
     let folder = tempfile::tempdir().context("failed to create a temporary folder")?;
     let config = folder.path().join("rollcall.yaml");
     let text =
@@ -28,6 +28,59 @@ pub(crate) fn run() -> Result<ExitCode> {
     wait_for_the_end()?;
     eprintln!("lab: stopping …");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same within a Kubernetes.
+pub(crate) fn run_kubernetes() -> Result<ExitCode> {
+    kubernetes::ensure_root()?;
+    components::install_all()?;
+    super::build(&["--bins"])?;
+    eprintln!("lab: starting Kubernetes, Kafka, Redis and Jaeger …");
+    let cluster = Cluster::start()?;
+    let (api, traces) = (cluster.forward(API_SERVER)?, cluster.forward(JAEGER_QUERY)?);
+    let kubeconfig = cluster.outer_kubeconfig(&api)?;
+    let place = cluster.place();
+    let _services = cluster.inside(|| {
+        let kafka = Kafka::start(kafka::Options::new().place(&place))?;
+        create_topics(&kafka)?;
+        let redis = Redis::start(redis::Options::new().place(&place))?;
+        Ok((kafka, redis, Jaeger::start_at(&place)?))
+    })?;
+    let (kubeconfig, network) = (kubeconfig.display(), cluster.network()?);
+    let programs = components::kubernetes::programs()?;
+    println!(
+        "Kafka  kafka:9092, topics user-login, processed-user-login, user-login-dlq, {PARTITIONS} partitions each
+Redis  redis://redis:6379
+Jaeger http://jaeger:4318 takes traces, http://{}/api/v3/services and so on give them out here
+Images {WORKER_IMAGE}, {OPERATOR_IMAGE}
+
+In other terminals:
+  export KUBECONFIG={kubeconfig} PATH={}:{}:$PATH
+  kubectl get pods --all-namespaces
+  nsenter --net={} cargo run --release -- generate --brokers 172.30.0.1:9092 --rate 100 --for 10m
+  nsenter --net={} cargo run --release -- insights --redis redis://172.30.0.1:6379
+
+Ctrl-C ends it, and nothing is left.",
+        traces.address(),
+        programs.display(),
+        parent(&components::helm::helm()?),
+        network.display(),
+        network.display(),
+    );
+    wait_for_the_end()?;
+    eprintln!("lab: stopping …");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parent(program: &Path) -> String {
+    program.parent().unwrap_or(program).display().to_string()
+}
+
+fn create_topics(kafka: &Kafka) -> Result<()> {
+    for topic in ["user-login", "processed-user-login", "user-login-dlq"] {
+        kafka.create_topic(topic, PARTITIONS, &[])?;
+    }
+    Ok(())
 }
 
 fn greeting(brokers: &str, redis: &str, jaeger: &Jaeger, config: &Path) -> String {
@@ -63,3 +116,5 @@ fn wait_for_the_end() -> Result<()> {
 }
 
 const PARTITIONS: i32 = 6;
+const API_SERVER: &str = "172.30.0.1:6443";
+const JAEGER_QUERY: &str = "172.30.0.1:16686";

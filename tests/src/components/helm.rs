@@ -5,18 +5,17 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{cache, go, progress};
+use super::go::Module;
 
 /// The `helm` program.
 pub fn helm() -> Result<PathBuf> {
-    let folder = cache::folder("helm", &format!("{MODULE}{SUMS}"), |folder| {
-        progress("building Helm 4.3.1 with Go, about two minutes …");
-        go::build(folder, MODULE, SUMS, "helm.sh/helm/v4/cmd/helm")?;
-        progress("Helm 4.3.1 is built");
-        Ok(())
-    })?;
-    Ok(folder.join("helm"))
+    Ok(HELM.folder()?.join("helm"))
 }
 
-const MODULE: &str = include_str!("../../tools/helm/go.mod");
-const SUMS: &str = include_str!("../../tools/helm/go.sum");
+const HELM: Module = Module {
+    component: "helm",
+    title: "Helm 4.3.1 (about two minutes)",
+    files: [include_str!("../../tools/helm/go.mod"), include_str!("../../tools/helm/go.sum")],
+    packages: &["helm.sh/helm/v4/cmd/helm"],
+    variables: &[],
+};

@@ -5,18 +5,17 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{cache, go, progress};
+use super::go::Module;
 
 /// The `jaeger` program: an OpenTelemetry collector with a store and a query API.
 pub fn jaeger() -> Result<PathBuf> {
-    let folder = cache::folder("jaeger", &format!("{MODULE}{SUMS}"), |folder| {
-        progress("building Jaeger v2 with Go, about three minutes …");
-        go::build(folder, MODULE, SUMS, "github.com/jaegertracing/jaeger/cmd/jaeger")?;
-        progress("Jaeger v2 is built");
-        Ok(())
-    })?;
-    Ok(folder.join("jaeger"))
+    Ok(JAEGER.folder()?.join("jaeger"))
 }
 
-const MODULE: &str = include_str!("../../tools/jaeger/go.mod");
-const SUMS: &str = include_str!("../../tools/jaeger/go.sum");
+const JAEGER: Module = Module {
+    component: "jaeger",
+    title: "Jaeger v2 (about three minutes)",
+    files: [include_str!("../../tools/jaeger/go.mod"), include_str!("../../tools/jaeger/go.sum")],
+    packages: &["github.com/jaegertracing/jaeger/cmd/jaeger"],
+    variables: &[],
+};

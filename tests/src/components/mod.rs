@@ -3,11 +3,13 @@
 
 mod apt;
 mod cache;
+pub mod containers;
 mod go;
 pub mod helm;
 pub mod jaeger;
 pub mod java;
 pub mod kafka;
+pub mod kubernetes;
 pub mod openmetrics;
 pub mod openssl;
 pub mod promtool;
@@ -24,8 +26,14 @@ pub fn install_all() -> Result<()> {
     jaeger::jaeger()?;
     openmetrics::parser()?;
     valgrind::valgrind()?;
-    helm::helm()?;
     promtool::promtool()?;
+    containers::containerd()?;
+    containers::network_plugins()?;
+    containers::pause()?;
+    kubernetes::programs()?;
+    kubernetes::etcd()?;
+    kubernetes::coredns()?;
+    helm::helm()?;
     Ok(())
 }
 

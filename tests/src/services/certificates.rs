@@ -1,4 +1,4 @@
-//! Owns a certificate authority for the loopback address, made with the `openssl` program for one test.
+//! Owns a certificate authority for the lab's services, made with the `openssl` program for one test.
 //! It never makes a certificate that a machine would trust by itself.
 
 use std::fs;
@@ -17,7 +17,7 @@ pub struct Authority {
     folder: Arc<Folder>,
 }
 
-/// A certificate for `localhost` and 127.0.0.1, and its private key (PEM, PKCS #8).
+/// A certificate for `localhost` and 127.0.0.1, and for the lab's services in a cluster; and its private key (PEM, PKCS #8).
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// The certificate's file.
@@ -103,5 +103,5 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 keyUsage = critical, digitalSignature, keyAgreement
 extendedKeyUsage = serverAuth, clientAuth
-subjectAltName = DNS:localhost, IP:127.0.0.1
+subjectAltName = DNS:localhost, IP:127.0.0.1, DNS:kafka, DNS:redis, DNS:jaeger, IP:172.30.0.1
 ";

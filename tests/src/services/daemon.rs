@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::process::{self, Process};
+use super::place::Place;
+use super::process::Process;
 use crate::wait::wait_for;
 
 /// How a service is started, and its process while it runs.
@@ -17,6 +18,7 @@ pub(super) struct Daemon {
     name: String,
     program: PathBuf,
     arguments: Vec<String>,
+    place: Place,
     log_path: PathBuf,
     process: Option<Process>,
 }
@@ -25,23 +27,46 @@ impl Daemon {
     /// A service that is not running yet; its log goes to `<name>.log` in `folder`.
     pub(super) fn new(name: &str, program: PathBuf, arguments: Vec<String>, folder: &Path) -> Self {
         let log_path = folder.join(format!("{name}.log"));
-        Self { name: name.to_owned(), program, arguments, log_path, process: None }
+        let place = Place::default();
+        Self { name: name.to_owned(), program, arguments, place, log_path, process: None }
+    }
+
+    /// The same service in a place of its own.
+    pub(super) fn at(mut self, place: &Place) -> Self {
+        self.place = place.clone();
+        self
     }
 
     /// Starts it, and waits until `probe` gets an answer from it; the end of its log is in the error.
     pub(super) fn start<T>(&mut self, deadline: Duration, probe: impl FnMut() -> Result<T>) -> Result<T> {
+        self.launch()?;
+        self.wait_ready(deadline, probe)
+    }
+
+    /// Starts it, and returns at once.
+    pub(super) fn launch(&mut self) -> Result<()> {
         if self.process.is_some() {
             bail!("{} is running already", self.name);
         }
         let log = self.open_log()?;
-        let mut command = process::command(&self.program);
+        let mut command = self.place.command(&self.program);
         command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("failed to share a log file")?)
             .stderr(log);
         self.process = Some(Process::spawn(command)?);
-        self.wait_ready(deadline, probe).with_context(|| self.log_end())
+        Ok(())
+    }
+
+    /// Waits until `probe` gets an answer from it; the end of its log is in the error.
+    pub(super) fn wait_ready<T>(
+        &mut self,
+        deadline: Duration,
+        probe: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        self.wait_answer(deadline, probe)
+            .with_context(|| format!("failed to start {}; {}", self.name, self.log_end()))
     }
 
     /// Sends SIGTERM, after `deadline` SIGKILL, and waits until it is gone. Nothing to do when it is not running.
@@ -81,7 +106,7 @@ impl Daemon {
         self.process.as_mut().with_context(|| format!("{} is not running", self.name))
     }
 
-    fn wait_ready<T>(&mut self, deadline: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
+    fn wait_answer<T>(&mut self, deadline: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
         let what = format!("an answer from {}", self.name);
         let name = self.name.clone();
         let process = self.running()?;
@@ -100,11 +125,12 @@ impl Daemon {
             .with_context(|| format!("failed to open {}", self.log_path.display()))
     }
 
-    fn log_end(&self) -> String {
+    /// Its last lines, for a message.
+    pub(super) fn log_end(&self) -> String {
         let text = std::fs::read_to_string(&self.log_path).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let end = lines.get(lines.len().saturating_sub(LOG_LINES_SHOWN)..).unwrap_or_default();
-        format!("failed to start {}; the end of its log:\n{}\n", self.name, end.join("\n"))
+        format!("the end of the log of {}:\n{}\n", self.name, end.join("\n"))
     }
 }
 

@@ -77,16 +77,17 @@ impl Root {
             eprintln!("lab: keeping {}", path.display());
             None
         } else {
-            Some(sweep_when_this_process_ends(&path)?)
+            Some(when_this_process_ends(SWEEP, &path)?)
         };
         Ok(Self { path, _sweeper: sweeper })
     }
 }
 
-fn sweep_when_this_process_ends(path: &Path) -> Result<Child> {
+/// Starts a shell on `script`, with `subject` as `$1`. Its input ends with this process, or when the child's is dropped.
+pub(crate) fn when_this_process_ends(script: &str, subject: &Path) -> Result<Child> {
     Command::new("sh")
-        .args(["-c", SWEEP, "sweeper"])
-        .arg(path)
+        .args(["-c", script, "sweeper"])
+        .arg(subject)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

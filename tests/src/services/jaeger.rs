@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::folder::Folder;
-use super::ports;
+use super::place::Place;
 use crate::components::jaeger as component;
 use crate::http;
 
@@ -19,6 +19,7 @@ pub struct Jaeger {
     query: u16,
     grpc: u16,
     http: u16,
+    host: &'static str,
     daemon: Daemon,
     _folder: Folder,
 }
@@ -26,15 +27,20 @@ pub struct Jaeger {
 impl Jaeger {
     /// Starts it, and waits until it answers.
     pub fn start() -> Result<Self> {
+        Self::start_at(&Place::default())
+    }
+
+    /// The same in a cluster's network, as `jaeger:4317`, `jaeger:4318` and, for queries, `jaeger:16686`.
+    pub fn start_at(place: &Place) -> Result<Self> {
         let folder = Folder::new("jaeger")?;
         let (query, query_grpc, grpc, http) =
-            (ports::free()?, ports::free()?, ports::free()?, ports::free()?);
+            (place.port(16_686)?, place.port(16_685)?, place.port(4317)?, place.port(4318)?);
         let path = folder.path().join("jaeger.yaml");
-        fs::write(&path, settings(query, query_grpc, grpc, http))
+        fs::write(&path, settings(place.host(), query, query_grpc, grpc, http))
             .context("failed to write Jaeger's settings")?;
         let arguments = vec!["--config".to_owned(), path.to_string_lossy().into_owned()];
-        let daemon = Daemon::new("jaeger", component::jaeger()?, arguments, folder.path());
-        let mut jaeger = Self { query, grpc, http, daemon, _folder: folder };
+        let daemon = Daemon::new("jaeger", component::jaeger()?, arguments, folder.path()).at(place);
+        let mut jaeger = Self { query, grpc, http, host: place.host(), daemon, _folder: folder };
         let address = jaeger.query();
         jaeger.daemon.start(START_DEADLINE, || http::get(&address, "/api/v3/services"))?;
         Ok(jaeger)
@@ -42,17 +48,17 @@ impl Jaeger {
 
     /// Where OTLP over gRPC goes.
     pub fn grpc_endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc)
+        format!("http://{}:{}", self.host, self.grpc)
     }
 
     /// Where OTLP over HTTP goes.
     pub fn http_endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.http)
+        format!("http://{}:{}", self.host, self.http)
     }
 
     /// `host:port` of the query API.
     pub fn query(&self) -> String {
-        format!("127.0.0.1:{}", self.query)
+        format!("{}:{}", self.host, self.query)
     }
 
     /// All spans of a service in the last hour, in OTLP's JSON.
@@ -91,7 +97,7 @@ fn list(value: Option<&Value>) -> Vec<Value> {
 }
 
 /// Without a batch processor: what is answered is stored.
-fn settings(query: u16, query_grpc: u16, grpc: u16, http: u16) -> String {
+fn settings(host: &str, query: u16, query_grpc: u16, grpc: u16, http: u16) -> String {
     format!(
         "service:
   extensions: [jaeger_storage, jaeger_query]
@@ -103,15 +109,15 @@ fn settings(query: u16, query_grpc: u16, grpc: u16, http: u16) -> String {
 extensions:
   jaeger_query:
     storage: {{traces: memory}}
-    http: {{endpoint: \"127.0.0.1:{query}\"}}
-    grpc: {{endpoint: \"127.0.0.1:{query_grpc}\"}}
+    http: {{endpoint: \"{host}:{query}\"}}
+    grpc: {{endpoint: \"{host}:{query_grpc}\"}}
   jaeger_storage:
     backends: {{memory: {{memory: {{max_traces: 100000}}}}}}
 receivers:
   otlp:
     protocols:
-      grpc: {{endpoint: \"127.0.0.1:{grpc}\"}}
-      http: {{endpoint: \"127.0.0.1:{http}\"}}
+      grpc: {{endpoint: \"{host}:{grpc}\"}}
+      http: {{endpoint: \"{host}:{http}\"}}
 exporters:
   jaeger_storage_exporter: {{trace_storage: memory}}
 "

@@ -6,6 +6,8 @@ mod daemon;
 pub(crate) mod folder;
 pub mod jaeger;
 pub mod kafka;
+pub mod kubernetes;
+pub mod place;
 mod ports;
 pub(crate) mod process;
 pub mod proxy;

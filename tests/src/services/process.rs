@@ -22,6 +22,11 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
+/// Makes sure that children start in the namespaces of this process, whichever a thread enters later.
+pub(crate) fn prepare() {
+    LazyLock::force(&SPAWNER);
+}
+
 /// A running child. Dropping it kills its process group.
 #[derive(Debug)]
 pub(crate) struct Process {

@@ -177,7 +177,7 @@ pub struct Finished {
 }
 
 /// `ROLLCALL_BIN`, else `rollcall` beside the test's own target folder.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("ROLLCALL_BIN") {
         return Ok(path.into());
     }

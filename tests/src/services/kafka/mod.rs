@@ -8,7 +8,7 @@ mod options;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,7 +19,6 @@ pub use self::groups::{Committed, Member};
 pub use self::options::{Listener, Options};
 use super::daemon::Daemon;
 use super::folder::{Folder, copy_all};
-use super::ports;
 use super::proxy::Proxy;
 use crate::components::{java, kafka as component};
 pub use crate::kafka_client::{
@@ -51,7 +50,7 @@ impl Kafka {
         let mut arguments = java_arguments(&options)?;
         arguments.push("kafka.Kafka".to_owned());
         arguments.push(folder.path().join("server.properties").to_string_lossy().into_owned());
-        let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path());
+        let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path()).at(options.its_place());
         let mut kafka = Self { options, ports, daemon, folder };
         kafka.start_again()?;
         Ok(kafka)
@@ -158,7 +157,7 @@ impl Kafka {
     }
 
     fn address(&self, listener: Listener) -> String {
-        format!("127.0.0.1:{}", self.ports.for_clients(listener))
+        format!("{}:{}", self.options.its_place().host(), self.ports.for_clients(listener))
     }
 
     fn data(&self) -> PathBuf {
@@ -184,13 +183,14 @@ struct Ports {
 
 impl Ports {
     fn choose(options: &Options) -> Result<Self> {
-        let proxied = ports::free()?;
+        let place = options.its_place();
+        let proxied = place.port(9097)?;
         Ok(Self {
-            controller: ports::free()?,
-            plaintext: ports::free()?,
-            sasl: ports::free()?,
-            tls: ports::free()?,
-            sasl_tls: ports::free()?,
+            controller: place.port(9093)?,
+            plaintext: place.port(9092)?,
+            sasl: place.port(9094)?,
+            tls: place.port(9095)?,
+            sasl_tls: place.port(9096)?,
             proxied,
             proxy: options.is_proxied().then(|| Proxy::start(proxied)).transpose()?,
         })
@@ -227,7 +227,9 @@ fn format_storage(options: &Options, folder: &Path) -> Result<()> {
 }
 
 fn run_java(options: &Options, class: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(java::java()?)
+    let output = options
+        .its_place()
+        .command(&java::java()?)
         .args(java_arguments(options)?)
         // A tool's log is of no use, and would mix with what it prints.
         .arg("-Dlog4j2.level=OFF")

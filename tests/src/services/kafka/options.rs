@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 
 use super::Ports;
 use crate::services::certificates::Authority;
+use crate::services::place::Place;
 
 /// What a broker is like. By default: a plain listener, no rights asked for, no topics made on their own, and
 /// time-outs so short that tests of faults are quick.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    place: Place,
     authority: Option<Authority>,
     client_certificates: bool,
     scram_users: Vec<(String, String)>,
@@ -102,6 +104,17 @@ impl Options {
         self
     }
 
+    /// Runs in a cluster's network, as `kafka:9092`.
+    #[must_use]
+    pub fn place(mut self, place: &Place) -> Self {
+        self.place = place.clone();
+        self
+    }
+
+    pub(super) fn its_place(&self) -> &Place {
+        &self.place
+    }
+
     pub(super) fn authority(&self) -> Option<&Authority> {
         self.authority.as_ref()
     }
@@ -166,28 +179,21 @@ impl Options {
     }
 
     fn network(&self, ports: &Ports) -> String {
+        let host = self.place.host();
         let (mut listeners, mut advertised) = (String::new(), String::new());
         let mut protocols = "CONTROLLER:PLAINTEXT".to_owned();
         for listener in self.listeners() {
             let (name, protocol) = (listener.name(), listener.protocol());
             let (own, clients) = (ports.of(listener), ports.for_clients(listener));
-            write!(listeners, "{name}://127.0.0.1:{own},").expect("a text takes all that is written");
-            write!(advertised, "{name}://127.0.0.1:{clients},").expect("a text takes all that is written");
+            write!(listeners, "{name}://{host}:{own},").expect("a text takes all that is written");
+            write!(advertised, "{name}://{host}:{clients},").expect("a text takes all that is written");
             write!(protocols, ",{name}:{protocol}").expect("a text takes all that is written");
         }
         let mut text = String::new();
         write_line(&mut text, "advertised.listeners", advertised.trim_end_matches(','));
-        write_line(
-            &mut text,
-            "listeners",
-            &format!("{listeners}CONTROLLER://127.0.0.1:{}", ports.controller),
-        );
+        write_line(&mut text, "listeners", &format!("{listeners}CONTROLLER://{host}:{}", ports.controller));
         write_line(&mut text, "listener.security.protocol.map", &protocols);
-        write_line(
-            &mut text,
-            "controller.quorum.bootstrap.servers",
-            &format!("127.0.0.1:{}", ports.controller),
-        );
+        write_line(&mut text, "controller.quorum.bootstrap.servers", &format!("{host}:{}", ports.controller));
         text
     }
 

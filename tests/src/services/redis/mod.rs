@@ -16,7 +16,6 @@ pub use self::options::Options;
 pub use self::sentinel::Sentinel;
 use super::daemon::Daemon;
 use super::folder::{Folder, copy_all};
-use super::ports;
 use crate::components::redis as component;
 use crate::wait::wait_for;
 
@@ -40,12 +39,14 @@ impl Redis {
     /// Starts a server, and waits until it answers.
     pub fn start(options: Options) -> Result<Self> {
         let folder = Folder::new("redis")?;
-        let (port, tls_port, bus_port) = (ports::free()?, ports::free()?, ports::free()?);
+        let place = options.its_place();
+        let (port, tls_port, bus_port) = (place.port(6379)?, place.port(6380)?, place.port(16379)?);
         let data = data_folder(&folder);
         fs::create_dir(&data).with_context(|| format!("failed to create {}", data.display()))?;
         options.write(folder.path(), &data, port, tls_port, bus_port)?;
         let settings = folder.path().join("redis.conf").to_string_lossy().into_owned();
-        let daemon = Daemon::new("redis", component::redis_server()?, vec![settings], folder.path());
+        let daemon = Daemon::new("redis", component::redis_server()?, vec![settings], folder.path())
+            .at(options.its_place());
         let mut redis = Self { options, port, tls_port, daemon, folder };
         redis.start_again()?;
         Ok(redis)
@@ -54,12 +55,12 @@ impl Redis {
     /// Its address for an administrator, with the password when there is one.
     pub fn url(&self) -> String {
         let scheme = if self.options.is_cluster() { "redis-cluster" } else { "redis" };
-        format!("{scheme}://{}127.0.0.1:{}", self.login(), self.port)
+        format!("{scheme}://{}{}:{}", self.login(), self.host(), self.port)
     }
 
     /// The same for the user `name`.
     pub fn url_of(&self, name: &str, password: &str) -> String {
-        format!("redis://{name}:{password}@127.0.0.1:{}", self.port)
+        format!("redis://{name}:{password}@{}:{}", self.host(), self.port)
     }
 
     /// The same with TLS; an error when the options gave no authority.
@@ -67,22 +68,22 @@ impl Redis {
         if self.options.authority().is_none() {
             bail!("this Redis speaks no TLS: give its options an authority");
         }
-        Ok(format!("rediss://{}127.0.0.1:{}", self.login(), self.tls_port))
+        Ok(format!("rediss://{}{}:{}", self.login(), self.host(), self.tls_port))
     }
 
-    /// Its port without TLS on 127.0.0.1.
+    /// Its port without TLS.
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Runs one command as an administrator, e.g. `redis.command::<String>(&["GET", "key"])`.
     pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
-        command(&format!("redis://{}127.0.0.1:{}", self.login(), self.port), words)
+        command(&self.plain_url(), words)
     }
 
     /// Puts back what `DUMP` gave of a key.
     pub fn restore_key(&self, key: &str, dump: &[u8]) -> Result<()> {
-        let client = redis::Client::open(format!("redis://{}127.0.0.1:{}", self.login(), self.port))?;
+        let client = redis::Client::open(self.plain_url())?;
         let mut connection =
             client.get_connection_with_timeout(COMMAND_DEADLINE).context("failed to connect to Redis")?;
         let mut restore = redis::cmd("RESTORE");
@@ -111,7 +112,7 @@ impl Redis {
 
     /// Starts it again with the same port and the same data, and waits until it answers.
     pub fn start_again(&mut self) -> Result<()> {
-        let url = format!("redis://{}127.0.0.1:{}", self.login(), self.port);
+        let url = self.plain_url();
         self.daemon.start(START_DEADLINE, || command::<String>(&url, &["PING"]))?;
         if self.options.is_cluster() {
             self.serve_every_slot()?;
@@ -150,6 +151,15 @@ impl Redis {
         fs::remove_dir_all(&data).context("failed to remove Redis' data")?;
         copy_all(snapshot.folder.path(), &data)?;
         self.start_again()
+    }
+
+    pub(super) fn host(&self) -> &'static str {
+        self.options.its_place().host()
+    }
+
+    /// Its address as a lone server, which it is to an administrator in any case.
+    fn plain_url(&self) -> String {
+        format!("redis://{}{}:{}", self.login(), self.host(), self.port)
     }
 
     /// `:password@` of the administrator, or nothing.

@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 
 use super::Redis;
 use crate::services::certificates::Authority;
+use crate::services::place::Place;
 
 /// What a server is like. By default: no password, no TLS, and every write kept.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    place: Place,
     authority: Option<Authority>,
     password: Option<String>,
     lines: Vec<String>,
@@ -51,7 +53,7 @@ impl Options {
         if let Some(password) = primary.options.admin_password() {
             self = self.config(&format!("masterauth {password}"));
         }
-        self.config(&format!("replicaof 127.0.0.1 {}", primary.port()))
+        self.config(&format!("replicaof {} {}", primary.host(), primary.port()))
     }
 
     /// A cluster of one node that serves every slot.
@@ -66,6 +68,17 @@ impl Options {
     pub fn config(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
+    }
+
+    /// Runs in a cluster's network, as `redis:6379`.
+    #[must_use]
+    pub fn place(mut self, place: &Place) -> Self {
+        self.place = place.clone();
+        self
+    }
+
+    pub(super) fn its_place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn authority(&self) -> Option<&Authority> {
@@ -89,13 +102,18 @@ impl Options {
         tls_port: u16,
         bus_port: u16,
     ) -> Result<()> {
-        let mut lines = vec![COMMON.to_owned(), format!("port {port}"), format!("dir {}", data.display())];
+        let host = self.place.host();
+        let mut lines = vec![
+            COMMON.to_owned(),
+            format!("bind {host}"),
+            format!("port {port}"),
+            format!("dir {}", data.display()),
+        ];
         if let Some(password) = &self.password {
             lines.push(format!("requirepass {password}"));
         }
         if self.is_cluster {
-            lines
-                .push(format!("cluster-enabled yes\ncluster-port {bus_port}\ncluster-announce-ip 127.0.0.1"));
+            lines.push(format!("cluster-enabled yes\ncluster-port {bus_port}\ncluster-announce-ip {host}"));
         }
         if let Some(authority) = &self.authority {
             lines.push(tls_lines(authority, tls_port)?);
@@ -123,7 +141,7 @@ fn tls_lines(authority: &Authority, tls_port: u16) -> Result<String> {
 /// The append-only file holds each write before its reply is sent; it is never rewritten, so that a copy of it, taken
 /// while the server stands still, is whole.
 const COMMON: &str = "\
-bind 127.0.0.1
+protected-mode no
 daemonize no
 save \"\"
 appendonly yes

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{Daemon, Folder, Redis, command, component, ports};
+use super::{Daemon, Folder, Redis, command, component};
+use crate::services::ports;
 use crate::wait::wait_for;
 
 /// A sentinel that ends with this value.
