@@ -3,7 +3,6 @@
 //! Owns the rule and its clock-free form. Every write carries the version that it rests on, so that two who think alike cannot
 //! both win; a leader that cannot renew in time ends its process rather than write on.
 
-use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -183,14 +182,6 @@ impl Candidate {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Runs `work` for as long as this process leads, then stops it. Returns whether it ended by itself.
-pub async fn while_leading(candidate: &mut Candidate, work: impl Future<Output = ()>) -> bool {
-    tokio::select! {
-        () = work => true,
-        () = candidate.keep() => false,
     }
 }
 

@@ -1,11 +1,12 @@
 //! `rollcall-operator run`: the process.
 //!
-//! Owns what runs beside what: the metrics port always; the controllers only while this process leads. It ends when the lease
-//! is lost, rather than write on.
+//! Owns what runs beside what: the metrics port and the look at the pipelines always; writes only while this process leads. It
+//! ends when the lease is lost, rather than write on.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,11 +23,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::build::Defaults;
 use crate::http;
-use crate::lease::{Candidate, Times, while_leading};
+use crate::lease::{Candidate, Times};
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::reconcile::{Context, after_failure, reconcile};
@@ -107,35 +108,41 @@ pub async fn run(settings: Settings) -> Result<(), anyhow::Error> {
         }
     };
     let (changed, looked) = mpsc::unbounded_channel();
+    let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(id.clone()) };
     let context = Arc::new(Context {
-        recorder: Recorder::new(
-            client.clone(),
-            Reporter { controller: CONTROLLER.to_owned(), instance: Some(id.clone()) },
-        ),
+        recorder: Recorder::new(client.clone(), reporter),
         client,
         observer: Observer::new(changed),
         defaults,
         metrics: Arc::clone(&metrics),
         resync: arguments.resync,
+        leads: AtomicBool::new(false),
         memories: Mutex::new(HashMap::new()),
     });
     let namespaces = namespaces(&arguments, &own);
-    let stopped = stopped.shared();
+    tracing::info!(id, ?namespaces, "watching");
+    let (elected, leads) = oneshot::channel();
+    let leads = leads.map(drop).shared();
+    let work = control(Arc::clone(&context), namespaces, looked, leads, stopped.shared());
+    let election = async {
+        candidate.lead().await;
+        tracing::info!("leading");
+        context.leads.store(true, Ordering::Relaxed);
+        metrics.leads(true);
+        if elected.send(()).is_ok() {
+            candidate.keep().await;
+        }
+    };
     tokio::select! {
-        () = stopped.clone() => return Ok(()),
-        () = candidate.lead() => {}
+        () = work => {}
+        // What is under way is dropped with this: nothing is written any more.
+        () = election => anyhow::bail!("the lease is lost: another operator may lead by now"),
         result = &mut served => return result.context("the metrics port is gone")?,
     }
-    tracing::info!(id, namespaces = ?namespaces, "leading");
-    metrics.leads(true);
-    let work = control(context, namespaces, looked, stopped);
-    let ended = tokio::select! {
-        ended = while_leading(&mut candidate, work) => ended,
-        result = &mut served => return result.context("the metrics port is gone")?,
-    };
-    metrics.leads(false);
-    anyhow::ensure!(ended, "the lease is lost: another operator may lead by now");
-    candidate.release().await.context("failed to give the lease back")
+    if context.leads.load(Ordering::Relaxed) {
+        candidate.release().await.context("failed to give the lease back")?;
+    }
+    Ok(())
 }
 
 /// One controller a namespace, until `stopped`.
@@ -143,17 +150,19 @@ async fn control(
     context: Arc<Context>,
     namespaces: Vec<Option<String>>,
     mut looked: mpsc::UnboundedReceiver<ObjectRef<Rollcall>>,
+    leads: impl Future<Output = ()> + Clone + Send + 'static,
     stopped: impl Future<Output = ()> + Clone + Send + Sync + 'static,
 ) {
     let (looks, _) = broadcast::channel(LOOKS);
     let mut controllers = Vec::new();
     for namespace in namespaces {
         let looks = looks.subscribe();
-        controllers.push(controller(Arc::clone(&context), namespace, looks, stopped.clone()));
+        controllers.push(controller(Arc::clone(&context), namespace, looks, leads.clone(), stopped.clone()));
     }
     let forward = async {
         while let Some(key) = looked.recv().await {
-            if looks.send(key).is_err() {
+            // Who stands by only keeps what it saw, to be able to decide at once when its turn comes.
+            if context.leads.load(Ordering::Relaxed) && looks.send(key).is_err() {
                 break;
             }
         }
@@ -168,6 +177,7 @@ async fn controller(
     context: Arc<Context>,
     namespace: Option<String>,
     looks: broadcast::Receiver<ObjectRef<Rollcall>>,
+    leads: impl Future<Output = ()> + Send + 'static,
     stopped: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let client = context.client.clone();
@@ -202,6 +212,7 @@ async fn controller(
         .owns(deployments, ours.clone())
         .owns(budgets, ours)
         .reconcile_on(looks)
+        .reconcile_all_on(stream::once(leads))
         .graceful_shutdown_on(stopped)
         .run(reconcile, after_failure, Arc::clone(&context))
         .for_each(|result| {

@@ -3,6 +3,7 @@
 //! Owns the memory, which may be lost at any time: the status says the same, a little older.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// How long nothing may happen before a resource is looked at again.
     pub resync: Duration,
+    /// Whether this process leads; otherwise it looks, and writes nothing.
+    pub leads: AtomicBool,
     /// What is remembered of each resource.
     pub memories: Mutex<HashMap<ObjectRef<Rollcall>, Memory>>,
 }

@@ -13,6 +13,7 @@ mod scale;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -107,6 +108,9 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
     let unasked = unasked(&found);
     if let (Ok(valid), None) = (&checked, &unasked) {
         observe(context, &key, rollcall, valid, &found);
+    }
+    if !context.leads.load(Ordering::Relaxed) {
+        return Ok(Action::requeue(context.resync));
     }
     let observed = context.observer.seen(&key);
     let mut obstacle = checked.as_ref().err().cloned();

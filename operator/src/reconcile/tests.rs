@@ -116,7 +116,7 @@ fn success(object: &Value) -> Response<Body> {
 
 fn failure(code: StatusCode, message: &str) -> Response<Body> {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message,
-        "reason": "Test", "code": code.as_u16()});
+        "reason": if code == StatusCode::NOT_FOUND { "NotFound" } else { "Test" }, "code": code.as_u16()});
     Response::builder().status(code).body(Body::from(status.to_string().into_bytes())).unwrap()
 }
 
@@ -146,6 +146,7 @@ impl Lab {
             defaults: Defaults { image: "rollcall:0".to_owned(), ..Defaults::default() },
             metrics: Arc::<Metrics>::default(),
             resync: Duration::from_secs(300),
+            leads: true.into(),
             memories: Mutex::default(),
         };
         Self { server, context: Arc::new(context) }
@@ -351,6 +352,18 @@ async fn an_autoscalers_replicas_change_the_number_and_restart_nobody() {
     assert!(
         lab.server.object(CONFIG_MAP)["data"]["rollcall.yaml"].as_str().unwrap().starts_with("revision: 3\n")
     );
+}
+
+#[tokio::test]
+async fn who_stands_by_writes_nothing() {
+    let lab = Lab::new();
+    lab.put(|_| ());
+    lab.context.leads.store(false, Ordering::Relaxed);
+    lab.reconcile().await.unwrap();
+    assert_eq!(lab.server.written(), [""; 0]);
+    lab.context.leads.store(true, Ordering::Relaxed);
+    lab.reconcile().await.unwrap();
+    assert_eq!(lab.server.written().len(), 4);
 }
 
 #[tokio::test]
