@@ -32,11 +32,11 @@ fn write(value: &Value, depth: usize, text: &mut String) {
                 match item {
                     Value::Object(fields) if !fields.is_empty() => write(item, depth + 1, text),
                     // JSON is YAML, too: a list within a list.
-                    _ => writeln!(text, "{item}").expect("a string takes all"),
+                    _ => text.extend([&scalar(item), "\n"]),
                 }
             }
         }
-        _ => writeln!(text, "{value}").expect("a string takes all"),
+        _ => text.extend([&scalar(value), "\n"]),
     }
 }
 
@@ -50,7 +50,7 @@ fn write_member(value: &Value, depth: usize, text: &mut String) {
             text.push('\n');
             write(value, depth, text);
         }
-        _ => writeln!(text, " {value}").expect("a string takes all"),
+        _ => text.extend([" ", &scalar(value), "\n"]),
     }
 }
 
@@ -58,6 +58,21 @@ fn indent(depth: usize, text: &mut String) {
     for _ in 0..depth {
         text.push_str("  ");
     }
+}
+
+/// JSON within a line, which is YAML, too, but for some characters that JSON takes as they are.
+fn scalar(value: &Value) -> String {
+    let json = value.to_string();
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                write!(text, "\\u{:04x}", u32::from(character)).expect("a string takes all");
+            }
+            _ => text.push(character),
+        }
+    }
+    text
 }
 
 /// A key, quoted unless it is a plain word that YAML takes for nothing else.
@@ -68,7 +83,7 @@ fn shown(key: &str) -> String {
             key.to_ascii_lowercase().as_str(),
             "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
         );
-    if plain { key.to_owned() } else { Value::from(key).to_string() }
+    if plain { key.to_owned() } else { scalar(&Value::from(key)) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, LocalObjectReference, ResourceRequirements};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource as _, ResourceExt as _};
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,9 @@ fn metadata(rollcall: &Rollcall, name: String) -> ObjectMeta {
         name: Some(name),
         namespace: rollcall.namespace(),
         labels: Some(labels(&rollcall.name_any())),
-        owner_references: rollcall.controller_owner_ref(&()).map(|owner| vec![owner]),
+        owner_references: rollcall
+            .controller_owner_ref(&())
+            .map(|owner| vec![OwnerReference { block_owner_deletion: Some(true), ..owner }]),
         ..ObjectMeta::default()
     }
 }

@@ -117,7 +117,7 @@ fn success(object: &Value) -> Response<Body> {
 
 fn failure(code: StatusCode, message: &str) -> Response<Body> {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message,
-        "reason": "Test", "code": code.as_u16()});
+        "reason": if code == StatusCode::NOT_FOUND { "NotFound" } else { "Test" }, "code": code.as_u16()});
     Response::builder().status(code).body(Body::from(status.to_string().into_bytes())).unwrap()
 }
 
