@@ -19,5 +19,5 @@
 //! | `coordination.k8s.io` | `leases` | get, create, update | who leads |
 //!
 //! Server-side apply is a `patch`, and also needs `create` where the object is not there yet. Deleting is never asked for:
-//! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (OpenShift), `update` on
+//! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (`OpenShift`), `update` on
 //! `rollcalls/finalizers` is needed besides: the owner references block the owner's deletion.
