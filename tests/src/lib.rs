@@ -23,6 +23,7 @@ mod kafka_client;
 pub mod oracle;
 pub mod pipeline;
 mod services;
+pub mod simulate;
 mod wait;
 pub mod worker;
 

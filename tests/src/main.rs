@@ -46,6 +46,21 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Compare the operator's scaling with KEDA, HPA, Flink and Numaflow on the same loads, and print the scoreboard.
+    Simulate {
+        /// How many seeds each law is tried with.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// Partitions of the topic.
+        #[arg(long, value_delimiter = ',', default_values_t = [24, 48], value_parser = partitions)]
+        partitions: Vec<usize>,
+        /// Only this trace.
+        #[arg(long)]
+        trace: Option<String>,
+        /// Write an SVG plot of each trace into this folder.
+        #[arg(long)]
+        plots: Option<PathBuf>,
+    },
     /// Run one plain loop of the benchmark.
     #[command(hide = true)]
     Bare {
@@ -67,6 +82,9 @@ fn main() -> ExitCode {
         Command::Test { arguments } => command::test::run(&arguments),
         Command::Bench { records, rounds } => command::bench::run(records, rounds),
         Command::Chaos { schedules, seed } => command::chaos::run(schedules, seed),
+        Command::Simulate { seeds, partitions, trace, plots } => {
+            command::simulate::run(seeds, &partitions, trace.as_deref(), plots.as_deref())
+        }
         Command::Bare { config, work, records } => {
             bench::bare::run(&config, work, records).map(|()| ExitCode::SUCCESS)
         }
@@ -78,6 +96,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn partitions(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|partitions| (2..=1000).contains(partitions)).ok_or("2 to 1000".to_owned())
 }
 
 fn work(text: &str) -> Result<Work, String> {
@@ -93,4 +115,5 @@ Examples:
   cargo lab test
   cargo lab test -- --package rollcall-tests --test lab_services
   cargo lab bench
-  cargo lab chaos --schedules 20 --seed 100";
+  cargo lab chaos --schedules 20 --seed 100
+  cargo lab simulate --plots /tmp/plots";

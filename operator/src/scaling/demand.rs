@@ -49,8 +49,13 @@ impl Demand {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unknown(pub(super) String);
 
-/// Reads the history. A missing answer is unknown, and never zero.
-pub(super) fn look(settings: &Settings, observation: &Observation<'_>) -> Result<Demand, Unknown> {
+/// Reads the history. A missing answer is unknown, and never zero. Where workers start slowly (`is_hasty`), there is no
+/// time to make sure of a rise.
+pub(super) fn look(
+    settings: &Settings,
+    observation: &Observation<'_>,
+    is_hasty: bool,
+) -> Result<Demand, Unknown> {
     let history = observation.offsets;
     let latest = history.latest().ok_or_else(|| Unknown("no offsets have been read yet".to_owned()))?;
     let old_ms = observation.now_ms - latest.at_ms;
@@ -67,19 +72,24 @@ pub(super) fn look(settings: &Settings, observation: &Observation<'_>) -> Result
     if answered < partitions {
         return Err(Unknown(format!("only {answered} of {partitions} partitions answered")));
     }
-    Ok(measure(history, latest, observation))
+    Ok(measure(history, latest, observation, is_hasty))
 }
 
-fn measure(history: &History, latest: &Offsets, observation: &Observation<'_>) -> Demand {
+fn measure(history: &History, latest: &Offsets, observation: &Observation<'_>, is_hasty: bool) -> Demand {
     let short = Arrivals::over(history, latest, SHORT_MS);
     let long = Arrivals::over(history, latest, LONG_MS);
     // The set with the larger sum: quick to see a rise, slow to believe a fall.
-    let arrivals = if short.sum() >= long.sum() { &short } else { &long };
+    let mut arrivals = if short.sum() >= long.sum() { &short } else { &long };
+    let hasty = Arrivals::over(history, latest, HASTY_MS);
+    if is_hasty && short.is_measured && hasty.sum() > arrivals.sum() {
+        arrivals = &hasty;
+    }
     let mut demand = Demand { is_measured: short.is_measured, ..Demand::default() };
     for (now, arrival) in latest.partitions.iter().zip(&arrivals.rates) {
         let at = position(now, observation.from_earliest);
         let lag = now.end.saturating_sub(at).max(0);
-        let age_ms = if lag == 0 { 0 } else { age_ms(history, now, at, *arrival, observation.now_ms) };
+        // A single offset may be the mark of a transaction, which nobody reads.
+        let age_ms = if lag <= 1 { 0 } else { age_ms(history, now, at, *arrival, observation.now_ms) };
         demand.ends = demand.ends.saturating_add(now.end);
         demand.loads.push(Load { partition: now.partition, arrival: *arrival, lag: number(lag), age_ms });
     }
@@ -125,7 +135,7 @@ fn rates(
     let before = history.looks().rev().find(|look| look.at_ms <= wanted_ms);
     let before = before.or_else(|| history.looks().next())?;
     let elapsed_ms = latest.at_ms - before.at_ms;
-    if elapsed_ms < ENOUGH_MS {
+    if elapsed_ms < ENOUGH_MS.min(span_ms) {
         return None;
     }
     let mut rates = Vec::with_capacity(latest.partitions.len());
@@ -177,7 +187,10 @@ pub(super) fn whole(value: f64) -> i64 {
 }
 
 const SHORT_MS: i64 = 30_000;
-const LONG_MS: i64 = 120_000;
+/// For those in haste.
+const HASTY_MS: i64 = 10_000;
+/// The longest time over which arrivals are measured.
+pub(super) const LONG_MS: i64 = 120_000;
 /// No rate is made from less.
 const ENOUGH_MS: i64 = 15_000;
 /// A year: what waits for longer waits for ever.

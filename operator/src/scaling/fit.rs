@@ -4,6 +4,15 @@
 
 use super::demand::Load;
 
+/// How what waits is worked off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CatchUp {
+    /// In so many seconds.
+    pub(super) within_s: f64,
+    /// Apart from the records of so many seconds.
+    pub(super) slack_s: f64,
+}
+
 /// What the partitions weigh, in records a second that a worker must be able to do for them.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
@@ -14,13 +23,13 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Weighs the partitions. `utilization` is the share of a worker that arrivals may fill; with `catch_up_s`, what
+    /// Weighs the partitions. `utilization` is the share of a worker that arrivals may fill; with `catch_up`, what
     /// waits is to be worked off in that time besides.
-    pub(super) fn new(loads: &[Load], capacity: f64, utilization: f64, catch_up_s: Option<f64>) -> Self {
+    pub(super) fn new(loads: &[Load], capacity: f64, utilization: f64, catch_up: Option<CatchUp>) -> Self {
         let partitions = u32::try_from(loads.len()).unwrap_or(u32::MAX);
         let mut weights = Self { capacity, partitions, sum: 0.0, max: 0.0 };
         for load in loads {
-            let weight = weight(load, capacity, utilization, catch_up_s);
+            let weight = weight(load, capacity, utilization, catch_up);
             weights.sum += weight;
             weights.max = weights.max.max(weight);
         }
@@ -56,12 +65,13 @@ pub(super) fn is_hot(load: &Load, capacity: f64) -> bool {
     load.arrival > MOST * capacity
 }
 
-fn weight(load: &Load, capacity: f64, utilization: f64, catch_up_s: Option<f64>) -> f64 {
+fn weight(load: &Load, capacity: f64, utilization: f64, catch_up: Option<CatchUp>) -> f64 {
     if is_hot(load, capacity) {
         return HOT * capacity;
     }
-    let waiting = (load.lag - SLACK_S * load.arrival).max(0.0);
-    let catch_up = catch_up_s.map_or(0.0, |catch_up_s| waiting / catch_up_s.max(1.0));
+    let catch_up = catch_up.map_or(0.0, |CatchUp { within_s, slack_s }| {
+        (load.lag - slack_s * load.arrival).max(0.0) / within_s.max(1.0)
+    });
     (load.arrival / utilization + catch_up).min(MOST * capacity)
 }
 
@@ -83,5 +93,3 @@ const MOST: f64 = 0.98;
 /// A partition that no worker can keep up with gets so much of one. It lags whatever is done; without this share its
 /// neighbours would starve it, and with a whole worker every partition would need its own.
 const HOT: f64 = 0.75;
-/// Records of so many seconds are on their way, and no lag.
-const SLACK_S: f64 = 2.0;

@@ -15,7 +15,7 @@ use super::step::{self, Look, Mark, Verdict};
 /// Decides how many workers run. The same arguments give the same answer, in this process or in the next.
 pub fn decide(settings: &Settings, mut state: State, observation: &Observation<'_>) -> (State, Decision) {
     memory::settle(&mut state, observation);
-    let seen = demand::look(settings, observation);
+    let seen = demand::look(settings, observation, step::is_slow(&state, settings));
     let mut capacity = None;
     if let Ok(demand) = &seen {
         let is_blocked = step::is_blocked(&state, settings, observation, demand);
@@ -67,13 +67,13 @@ fn ordered(settings: &Settings, observation: &Observation<'_>) -> Option<Verdict
         Mode::Manual => Reason::Manual,
         Mode::External => Reason::External,
     };
-    Some(match observation.requested {
-        Some(replicas) => Verdict::new(replicas, reason, format!("spec.replicas is {replicas}.")),
-        None => {
-            let replicas = settings.min_replicas;
-            Verdict::new(replicas, reason, format!("spec.replicas is not set: minReplicas is {replicas}."))
-        }
-    })
+    let verdict = if let Some(replicas) = observation.requested {
+        Verdict::new(replicas, reason, format!("spec.replicas is {replicas}."))
+    } else {
+        let replicas = settings.min_replicas;
+        Verdict::new(replicas, reason, format!("spec.replicas is not set: minReplicas is {replicas}."))
+    };
+    Some(verdict)
 }
 
 /// Without a known lag the present number stays, and never becomes smaller.

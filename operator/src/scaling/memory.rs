@@ -21,7 +21,7 @@ pub(super) fn settle(state: &mut State, observation: &Observation<'_>) {
     let settled = state.settling_since_ms.take();
     if let Some(since_ms) = settled.filter(|_| settled == state.last_up_ms) {
         let took_ms = (now_ms - since_ms).clamp(0, LONGEST_SETTLE_MS);
-        let smoothed_ms = state.settle_ms.map_or(took_ms, |before_ms| (before_ms + took_ms) / 2);
+        let smoothed_ms = state.settle_ms.map_or(took_ms, |before_ms| i64::midpoint(before_ms, took_ms));
         state.settle_ms = Some(smoothed_ms);
     }
 }

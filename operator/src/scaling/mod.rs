@@ -14,6 +14,8 @@ mod settings;
 mod span;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{Decision, Figures, Reason};
 pub use law::decide;

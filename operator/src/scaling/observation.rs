@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 /// Everything that a decision looks at.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is seen on its own, and none follows from another")]
 pub struct Observation<'a> {
     /// Now, in milliseconds since 1970.
     pub now_ms: i64,

@@ -65,7 +65,7 @@ pub enum Profile {
     /// Little lag: workers are planned at 85 % and let go after 10 quiet minutes.
     #[default]
     Latency,
-    /// Few workers: planned at 95 %, let go after 2 quiet minutes.
+    /// Few workers: planned to the full, let go after 2 quiet minutes; lag up to a quarter of the target is let be.
     Economy,
 }
 
@@ -73,13 +73,13 @@ pub enum Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Utilization {
-    /// What a step aims at: 85, Economy 95.
+    /// What a step aims at: 85, Economy 102 (what is measured is not exact, and lag corrects it).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 10, max = 100))]
+    #[schemars(range(min = 10, max = 110))]
     pub target_percent: Option<u32>,
-    /// Above this a step up is due: 95, Economy 100.
+    /// Above this a step up is due: 95, Economy 105.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 10, max = 100))]
+    #[schemars(range(min = 10, max = 110))]
     pub high_percent: Option<u32>,
 }
 
@@ -192,7 +192,7 @@ impl Settings {
     pub(super) fn target(&self) -> f64 {
         let default = match self.profile {
             Profile::Latency => 85,
-            Profile::Economy => 95,
+            Profile::Economy => 102,
         };
         share(self.utilization.target_percent.unwrap_or(default))
     }
@@ -201,9 +201,17 @@ impl Settings {
     pub(super) fn high(&self) -> f64 {
         let default = match self.profile {
             Profile::Latency => 95,
-            Profile::Economy => 100,
+            Profile::Economy => 105,
         };
         share(self.utilization.high_percent.unwrap_or(default)).max(self.target())
+    }
+
+    /// The records of so many seconds are no lag: they are on their way, or, with Economy, let be.
+    pub(super) fn slack_s(&self) -> f64 {
+        match self.profile {
+            Profile::Latency => ON_THEIR_WAY_S,
+            Profile::Economy => self.latency_target.0.as_secs_f64() / 4.0,
+        }
     }
 
     /// For how long fewer workers must have been enough.
@@ -218,5 +226,8 @@ impl Settings {
 
 /// A percentage as a share; nonsense is brought into its range.
 pub(super) fn share(percent: u32) -> f64 {
-    f64::from(percent.clamp(1, 100)) / 100.0
+    f64::from(percent.clamp(1, 110)) / 100.0
 }
+
+/// Records of so many seconds are on their way.
+const ON_THEIR_WAY_S: f64 = 2.0;

@@ -54,3 +54,21 @@ impl JsonSchema for Span {
         json_schema!({ "type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h)$" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+
+    #[test]
+    fn settings_read_as_they_are_written_and_refuse_what_is_no_duration() {
+        let text = r#"{"maxReplicas": 12, "latencyTarget": "2m", "scaleDown": {"window": "90s"}}"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_eq!(settings.latency_target.ms(), 120_000);
+        assert_eq!(settings.window_ms(), 90_000);
+        assert_eq!(settings.scale_down.max_percent, 100);
+        let written = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<Settings>(&written).unwrap(), settings);
+        let refused = serde_json::from_str::<Settings>(r#"{"catchUp": "1.5s"}"#).unwrap_err();
+        assert!(refused.to_string().contains("is no duration"), "{refused}");
+    }
+}

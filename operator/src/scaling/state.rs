@@ -93,6 +93,8 @@ pub struct Backoff {
     pub until_ms: i64,
     /// How long it was; the next one is twice as long.
     pub length_ms: i64,
+    /// Records a second that were done then. It ends early when clearly more are: what held the workers up is gone.
+    pub drained: u64,
 }
 
 /// One step, told.

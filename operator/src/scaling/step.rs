@@ -3,13 +3,13 @@
 //! Owns when one is taken, how far it goes, and what its gain must be.
 
 use super::decision::Reason;
-use super::demand::{Demand, number, whole};
-use super::fit::{self, Weights};
+use super::demand::{self, Demand, number, whole};
+use super::fit::{self, CatchUp, Weights};
 use super::law::{limits, workers};
 use super::memory;
 use super::observation::{Observation, WorkerReport};
 use super::settings::{Profile, Settings, share};
-use super::state::{Backoff, State, Trial};
+use super::state::{Backoff, Level, State, Trial};
 
 /// All that a rule looks at.
 #[derive(Clone, Copy)]
@@ -52,8 +52,9 @@ impl Verdict {
 
 impl Look<'_> {
     fn weights(&self, capacity: f64, utilization: f64, with_lag: bool) -> Weights {
-        let catch_up_s = number(self.settings.catch_up.ms()) / 1000.0;
-        Weights::new(&self.demand.loads, capacity, utilization, with_lag.then_some(catch_up_s))
+        let within_s = number(self.settings.catch_up.ms()) / 1000.0;
+        let catch_up = with_lag.then_some(CatchUp { within_s, slack_s: self.settings.slack_s() });
+        Weights::new(&self.demand.loads, capacity, utilization, catch_up)
     }
 
     /// The number that a step would aim at, limits apart.
@@ -113,15 +114,20 @@ impl Look<'_> {
 /// the load, the oldest record is `d * (1 - share of the new load that the present workers do)` old at the end.
 pub(super) fn target(state: &State, settings: &Settings) -> f64 {
     let target = settings.target();
-    let Some(settle_ms) = state.settle_ms.filter(|_| settings.profile == Profile::Latency) else {
-        return target;
-    };
+    let late = late_share(state, settings);
+    if late > 0.0 { target.min((1.0 / (RISE * late)).max(LEAST_TARGET)) } else { target }
+}
+
+/// Whether a sudden rise would break the latency target before new workers come.
+pub(super) fn is_slow(state: &State, settings: &Settings) -> bool {
+    late_share(state, settings) > 0.0
+}
+
+/// The part of the delay until new workers work that is beyond the latency target.
+fn late_share(state: &State, settings: &Settings) -> f64 {
+    let settle_ms = state.settle_ms.filter(|_| settings.profile == Profile::Latency).unwrap_or(0);
     let delay_ms = number(settle_ms.saturating_add(settings.interval.ms().saturating_mul(LOOKS)));
-    let late = 1.0 - number(settings.latency_target.ms()) / delay_ms.max(1.0);
-    if late <= 0.0 {
-        return target;
-    }
-    target.min((1.0 / (RISE * late)).max(LEAST_TARGET))
+    1.0 - number(settings.latency_target.ms()) / delay_ms.max(1.0)
 }
 
 /// Whether workers lag for another reason than their own work: they are not busy, or wait most of the time.
@@ -171,7 +177,8 @@ pub(super) fn judge(state: &mut State, look: &Look<'_>) -> Option<Verdict> {
     let first_ms = settings.effectiveness.backoff.ms();
     let length_ms = state.backoff.map_or(first_ms, |backoff| backoff.length_ms.saturating_mul(2));
     let length_ms = length_ms.min(first_ms.saturating_mul(MOST_BACKOFF));
-    let backoff = Backoff { until_ms: observation.now_ms.saturating_add(length_ms), length_ms };
+    let until_ms = observation.now_ms.saturating_add(length_ms);
+    let backoff = Backoff { until_ms, length_ms, drained: whole(demand.drained).unsigned_abs() };
     let (floor, cap) = limits(settings, observation.partitions);
     let replicas = trial.from.clamp(floor.max(1), cap);
     let sentence = format!(
@@ -196,7 +203,11 @@ pub(super) fn up(state: &State, look: &Look<'_>, needed: u32, capacity: f64) -> 
         let sentence = "Workers lag but are not busy: they wait for Redis or Kafka, and more would not help.";
         return look.hold(Reason::DownstreamBound, sentence);
     }
-    if state.backoff.is_some_and(|backoff| now_ms < backoff.until_ms) {
+    let waits = |backoff: Backoff| {
+        let then = number(i64::try_from(backoff.drained).unwrap_or(i64::MAX));
+        now_ms < backoff.until_ms && demand.drained <= (1.0 + NOTABLE) * then
+    };
+    if state.backoff.is_some_and(waits) {
         let sentence = "The last step up gained too little; the next one waits.";
         return look.hold(Reason::Ineffective, sentence);
     }
@@ -261,9 +272,13 @@ pub(super) fn down(state: &State, look: &Look<'_>, capacity: f64) -> Verdict {
         );
         look.hold(Reason::Stabilizing, sentence)
     };
-    let long_enough = state.enough.iter().rev().find(|level| now_ms - level.since_ms >= window_ms);
+    let for_ms = |level: &Level| now_ms - level.since_ms;
+    let long_enough = state.enough.iter().rev().find(|level| for_ms(level) >= window_ms);
     let Some(level) = long_enough else { return wait() };
-    if !may_go_down(state, look) {
+    // A fall is seen little by little: one step for all of it moves fewer partitions than several.
+    let is_falling = lowest != level && for_ms(lowest) >= window_ms - demand::LONG_MS;
+    let is_patient = for_ms(level) < window_ms + demand::LONG_MS;
+    if (is_falling && is_patient) || !may_go_down(state, look) {
         return wait();
     }
     let kept = 1.0 - share(settings.scale_down.max_percent);
@@ -306,7 +321,7 @@ const SPARE: f64 = 0.1;
 const RISE: f64 = 4.0;
 /// Looks until a rise is seen for what it is.
 const LOOKS: i64 = 2;
-/// No more than half of each worker is spare.
+/// At least so much of each worker is planned for, and the rest is spare.
 const LEAST_TARGET: f64 = 0.5;
 /// A group that is stable for so long shows what its workers do.
 const SETTLED_MS: i64 = 60_000;

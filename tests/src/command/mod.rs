@@ -3,6 +3,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod chaos;
+pub(crate) mod simulate;
 pub(crate) mod test;
 pub(crate) mod up;
 

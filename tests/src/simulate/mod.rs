@@ -13,7 +13,7 @@ pub use laws::{CONTENDERS, Contender, ECONOMY, ROLLCALL};
 pub use plant::TARGET_S;
 pub use plot::plot;
 pub use score::{Curve, Point, Score};
-pub use table::print;
+pub use table::{losses, print};
 pub use trace::{CAPACITY, TRACES, Trace};
 
 use trace::Arrivals;

@@ -186,7 +186,8 @@ impl<'a> Plant<'a> {
                 }
             }
         }
-        let mut moved = (0..partitions).filter(|partition| !is_kept.get(*partition).is_some_and(|kept| *kept));
+        let mut moved =
+            (0..partitions).filter(|partition| !is_kept.get(*partition).is_some_and(|kept| *kept));
         for index in order {
             let (Some(worker), Some(room)) = (self.workers.get_mut(index), room.get(index)) else { continue };
             for partition in moved.by_ref().take(*room) {

@@ -75,8 +75,10 @@ impl Panel {
         let (bottom, right) = (self.top + PANEL, LEFT + ACROSS);
         text(svg, LEFT, self.top - 8.0, title);
         for y in [self.top, bottom] {
-            let _infallible =
-                writeln!(svg, "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\" stroke-width=\"0.5\"/>");
+            let _infallible = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\" stroke-width=\"0.5\"/>"
+            );
         }
         text(svg, 8.0, self.top + 10.0, &format!("{:.0}", self.most));
         text(svg, 8.0, bottom, "0");

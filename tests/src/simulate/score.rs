@@ -49,8 +49,7 @@ impl Score {
 
     /// Whether this one is nowhere worse than the other and somewhere better, in seconds, hours and moves.
     pub fn dominates(&self, other: &Self) -> bool {
-        let pairs =
-            [(self.seconds, other.seconds), (self.hours, other.hours), (self.moves, other.moves)];
+        let pairs = [(self.seconds, other.seconds), (self.hours, other.hours), (self.moves, other.moves)];
         pairs.iter().all(|(mine, others)| mine <= others) && pairs.iter().any(|(mine, others)| mine < others)
     }
 

@@ -9,7 +9,8 @@ use super::{Board, ECONOMY, Outcome, ROLLCALL};
 
 /// A trace's table: each law at its best setting, median and (worst) over the seeds, and what Rollcall loses.
 pub fn print(board: &Board) -> String {
-    let mut text = format!("\n{} ({} partitions): {}\n", board.trace.name, board.partitions, board.trace.about);
+    let mut text =
+        format!("\n{} ({} partitions): {}\n", board.trace.name, board.partitions, board.trace.about);
     line(&mut text, ["law and setting", "s beyond target", "hours", "moves", "rebalances", "largest lag"]);
     for outcome in board.best() {
         let (median, worst) = (outcome.median, outcome.worst);

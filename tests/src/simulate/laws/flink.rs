@@ -83,7 +83,8 @@ impl Law for Flink {
         if !view.second.is_multiple_of(self.options.interval) || !view.has_metrics {
             return view.replicas;
         }
-        let settles = view.ready < view.replicas || view.second < self.rescaled_at + self.options.stabilization;
+        let settles =
+            view.ready < view.replicas || view.second < self.rescaled_at + self.options.stabilization;
         if settles {
             return view.replicas;
         }
@@ -113,7 +114,9 @@ impl Law for Flink {
 impl Flink {
     fn evaluate(&mut self, view: &View<'_>) -> usize {
         let options = self.options;
-        let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else { return view.replicas };
+        let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else {
+            return view.replicas;
+        };
         let elapsed = count((last.second - first.second).max(1));
         let data_rate = ((last.processed + last.lag - first.processed - first.lag) / elapsed).max(0.0);
         let samples = count(self.samples.len());

@@ -9,7 +9,11 @@ use super::{Law, View};
 
 /// KEDA's Kafka scaler: lag over a threshold, in records.
 pub(super) fn keda(threshold: f64, is_even: bool) -> Box<dyn Law> {
-    Box::new(Hpa { metric: Metric::Lag { threshold, is_even }, recommended: VecDeque::new(), told: VecDeque::new() })
+    Box::new(Hpa {
+        metric: Metric::Lag { threshold, is_even },
+        recommended: VecDeque::new(),
+        told: VecDeque::new(),
+    })
 }
 
 /// The mean busy share.

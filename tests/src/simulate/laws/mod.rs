@@ -53,7 +53,11 @@ impl Contender {
 
     /// Both, as one name.
     pub fn name(&self) -> String {
-        if self.setting.is_empty() { self.family.to_owned() } else { format!("{} {}", self.family, self.setting) }
+        if self.setting.is_empty() {
+            self.family.to_owned()
+        } else {
+            format!("{} {}", self.family, self.setting)
+        }
     }
 }
 

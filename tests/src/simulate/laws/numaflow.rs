@@ -30,16 +30,20 @@ impl Law for Numaflow {
         if view.ready != view.replicas || view.second < self.scaled_at + COOLDOWN {
             return view.replicas;
         }
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return view.replicas };
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return view.replicas;
+        };
         if last.0 == first.0 {
             return view.replicas;
         }
         let rate = (last.2 - first.2) / count(last.0 - first.0);
-        let pending = self.samples.iter().map(|(_, pending, _)| pending).sum::<f64>() / count(self.samples.len());
+        let pending =
+            self.samples.iter().map(|(_, pending, _)| pending).sum::<f64>() / count(self.samples.len());
         if rate <= 0.0 {
             return view.replicas;
         }
-        let wanted = whole((pending / rate / self.target_s * count(view.ready)).round()).clamp(1, view.partitions);
+        let wanted =
+            whole((pending / rate / self.target_s * count(view.ready)).round()).clamp(1, view.partitions);
         let wanted = wanted.clamp(view.replicas.saturating_sub(self.step).max(1), view.replicas + self.step);
         if wanted != view.replicas {
             self.scaled_at = view.second;

@@ -1,0 +1,108 @@
+//! The scoreboard of scaling laws, as claims: what `cargo lab simulate` prints with more seeds.
+
+use lab::simulate::{
+    Board, CONTENDERS, Contender, ECONOMY, Outcome, ROLLCALL, Score, TRACES, Trace, board, losses, plot,
+};
+
+#[test]
+fn rollcall_is_never_late_where_any_law_is_not_and_on_the_front_with_24_partitions() {
+    hold(24, &BOUNDS_24);
+}
+
+#[test]
+fn rollcall_is_never_late_where_any_law_is_not_and_on_the_front_with_48_partitions() {
+    hold(48, &BOUNDS_48);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_scores_and_a_plot_of_every_law() {
+    let trace = find("backlog");
+    let (one, two) = (board(&trace, 24, 1, &CONTENDERS), board(&trace, 24, 1, &CONTENDERS));
+    let scores = |board: &Board| board.results.iter().map(|result| result.median).collect::<Vec<_>>();
+    assert_eq!(scores(&one), scores(&two));
+    let svg = plot(&one);
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+    // Workers and age of each of six laws, and the load.
+    assert_eq!(svg.matches("<polyline").count(), 2 * one.best().len() + 1);
+    assert!(one.best().iter().all(|outcome| svg.contains(&outcome.contender.name())));
+}
+
+/// A law that is told nothing new must be seen to lose: the scoreboard can fail.
+#[test]
+fn a_law_that_keeps_its_workers_too_few_is_late() {
+    let numaflow: Vec<Contender> =
+        CONTENDERS.into_iter().filter(|contender| contender.family == "Numaflow").collect();
+    let board = board(&find("step"), 24, 1, &numaflow);
+    assert!(board.results.iter().all(|result| result.median.seconds > 600.0));
+}
+
+fn hold(partitions: usize, bounds: &[Bound]) {
+    for trace in &TRACES {
+        let board = board(trace, partitions, SEEDS, &CONTENDERS);
+        let (rollcall, economy) = (outcome(&board, ROLLCALL), outcome(&board, ECONOMY));
+        let name = format!("{} with {partitions} partitions", trace.name);
+        println!(
+            "{name}: Rollcall loses {:?}; economy {:?}",
+            losses(&board, rollcall),
+            losses(&board, economy)
+        );
+
+        let never_late = board.results.iter().find(|result| result.worst.seconds == 0.0);
+        if let Some(other) = never_late {
+            let late = rollcall.worst.seconds;
+            assert!(late == 0.0, "{name}: {late} s late, {} is never", other.contender.name());
+        }
+        let above = [board.dominating(rollcall), board.dominating(economy)];
+        assert!(above.iter().any(Vec::is_empty), "{name}: beaten by {above:?}");
+
+        let bound = bounds.iter().find(|bound| bound.0 == trace.name).expect("each trace has its bound");
+        check(&name, &rollcall.median, bound);
+    }
+}
+
+/// A little more than was measured: a law that becomes worse is noticed.
+fn check(name: &str, score: &Score, (_, seconds, hours, moves): &Bound) {
+    println!("{name}: {score:?}");
+    assert!(score.seconds <= *seconds, "{name}: {} s late", score.seconds);
+    assert!(score.hours <= *hours, "{name}: {} hours", score.hours);
+    assert!(score.moves <= *moves, "{name}: {} moves", score.moves);
+}
+
+fn outcome<'a>(board: &'a Board, name: &str) -> &'a Outcome {
+    board.outcome(name).expect("it takes part")
+}
+
+fn find(name: &str) -> Trace {
+    TRACES.into_iter().find(|trace| trace.name == name).expect("the trace is known")
+}
+
+/// A trace, and the most seconds, hours and moves of Rollcall.
+type Bound = (&'static str, f64, f64, f64);
+
+const SEEDS: u64 = 2;
+const BOUNDS_24: [Bound; 11] = [
+    ("diurnal", 0.0, 187.0, 80.0),
+    ("spike", 0.0, 31.5, 115.0),
+    ("step", 0.0, 61.5, 62.0),
+    ("backlog", 210.0, 21.6, 50.0),
+    ("skew", 0.0, 97.5, 30.0),
+    ("hot", 14_295.0, 49.0, 10.0),
+    ("saw", 0.0, 48.5, 32.0),
+    ("downcap", 5400.0, 37.5, 42.0),
+    ("outage", 0.0, 42.0, 46.0),
+    ("slow-start", 0.0, 65.5, 52.0),
+    ("costly", 0.0, 31.6, 115.0),
+];
+const BOUNDS_48: [Bound; 11] = [
+    ("diurnal", 0.0, 181.0, 160.0),
+    ("spike", 0.0, 31.6, 240.0),
+    ("step", 0.0, 44.0, 106.0),
+    ("backlog", 86.0, 26.0, 125.0),
+    ("skew", 0.0, 195.0, 75.0),
+    ("hot", 14_300.0, 65.5, 30.0),
+    ("saw", 0.0, 41.0, 70.0),
+    ("downcap", 5240.0, 42.0, 110.0),
+    ("outage", 0.0, 40.5, 68.0),
+    ("slow-start", 0.0, 65.5, 106.0),
+    ("costly", 30.0, 41.0, 330.0),
+];
