@@ -14,7 +14,10 @@ pub fn crd() -> Value {
     let mut crd = serde_json::to_value(Rollcall::crd()).expect("a definition is JSON");
     if let Some(versions) = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
         for version in versions {
-            version["additionalPrinterColumns"] = COLUMNS.iter().map(Column::shown).collect();
+            if let Some(version) = version.as_object_mut() {
+                let columns = COLUMNS.iter().map(Column::shown).collect();
+                version.insert("additionalPrinterColumns".to_owned(), columns);
+            }
             if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
                 trim(schema);
                 for rule in RULES {
@@ -71,11 +74,7 @@ struct Column(&'static str, &'static str, &'static str, i32);
 impl Column {
     fn shown(&self) -> Value {
         let Self(name, kind, path, priority) = self;
-        let mut column = json!({"name": name, "type": kind, "jsonPath": path});
-        if *priority > 0 {
-            column["priority"] = json!(priority);
-        }
-        column
+        json!({"name": name, "type": kind, "jsonPath": path, "priority": priority})
     }
 }
 
