@@ -26,5 +26,5 @@
 //! | `authorization.k8s.io` | `subjectaccessreviews` | create | whether he may |
 //!
 //! Server-side apply is a `patch`, and also needs `create` where the object is not there yet. Deleting is never asked for:
-//! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (OpenShift), `update` on
+//! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (`OpenShift`), `update` on
 //! `rollcalls/finalizers` is needed besides: the owner references block the owner's deletion.

@@ -165,17 +165,14 @@ impl Candidate {
         let Some(spec) = after(spec, step, &self.id, self.times.duration, now) else {
             return Ok(false);
         };
-        let written = match found {
+        let written = if let Some(lease) = found {
             // With the version that was read: who wrote meanwhile wins.
-            Some(lease) => {
-                let lease = Lease { spec: Some(spec), ..lease };
-                self.leases.replace(&self.name, &PostParams::default(), &lease).await
-            }
-            None => {
-                let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-                let lease = Lease { metadata, spec: Some(spec) };
-                self.leases.create(&PostParams::default(), &lease).await
-            }
+            let lease = Lease { spec: Some(spec), ..lease };
+            self.leases.replace(&self.name, &PostParams::default(), &lease).await
+        } else {
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(spec) };
+            self.leases.create(&PostParams::default(), &lease).await
         };
         match written {
             Ok(_) => Ok(true),
@@ -203,8 +200,8 @@ mod tests {
         }
     }
 
-    fn seen(renewed: i64, at_second: i64) -> Option<Seen> {
-        Some(Seen { renewed: Some(at(renewed)), at: at(at_second) })
+    fn seen(renewed: i64, at_second: i64) -> Seen {
+        Seen { renewed: Some(at(renewed)), at: at(at_second) }
     }
 
     #[test]
@@ -223,10 +220,10 @@ mod tests {
     fn anothers_is_taken_only_after_it_stood_still_for_its_duration_here() {
         let lease = held_by("other", 100);
         assert_eq!(evaluate_lease(Some(&lease), "me", None, at(9999)), Step::Wait, "never seen before");
-        assert_eq!(evaluate_lease(Some(&lease), "me", seen(100, 200), at(215)), Step::Wait);
-        assert_eq!(evaluate_lease(Some(&lease), "me", seen(100, 200), at(216)), Step::Acquire);
+        assert_eq!(evaluate_lease(Some(&lease), "me", Some(seen(100, 200)), at(215)), Step::Wait);
+        assert_eq!(evaluate_lease(Some(&lease), "me", Some(seen(100, 200)), at(216)), Step::Acquire);
         assert_eq!(
-            evaluate_lease(Some(&lease), "me", seen(90, 200), at(999)),
+            evaluate_lease(Some(&lease), "me", Some(seen(90, 200)), at(999)),
             Step::Wait,
             "renewed meanwhile"
         );

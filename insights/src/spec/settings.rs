@@ -116,13 +116,11 @@ fn redis(root: &Section<'_>) -> Redis {
         }
         return Redis { url: url.into() };
     };
-    match redis_url::with_credentials(&url, &username, &password) {
-        Some(url) => Redis { url: url.into() },
-        None => {
-            redis.mistake("password", "stands beside a url with a user or a password, remove one");
-            Redis { url: url.into() }
-        }
+    if let Some(url) = redis_url::with_credentials(&url, &username, &password) {
+        return Redis { url: url.into() };
     }
+    redis.mistake("password", "stands beside a url with a user or a password, remove one");
+    Redis { url: url.into() }
 }
 
 fn source(root: &Section<'_>) -> Source {

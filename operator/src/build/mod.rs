@@ -5,6 +5,7 @@
 mod pod;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{ConfigMap, LocalObjectReference, ResourceRequirements};
@@ -162,7 +163,11 @@ fn metadata(rollcall: &Rollcall, name: String) -> ObjectMeta {
 /// Tells texts apart.
 pub(crate) fn checksum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let mut sum = String::with_capacity(32);
+    for byte in digest.iter().take(16) {
+        write!(sum, "{byte:02x}").expect("a string takes all");
+    }
+    sum
 }
 
 /// Annotations of the pods; each change starts new ones.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use insights::spec::PipelineSpec;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rollcall_worker::client::{self, End, Quiet};
 
@@ -92,7 +93,7 @@ impl Questions {
             .map_err(|error| Reach::Failed { reason: "NoAnswer", message: error.to_string() })?;
         let found = metadata.topics().iter().find(|topic| topic.name() == self.topic);
         let count = found.map_or(0, |topic| topic.partitions().len());
-        let code = found.and_then(|topic| topic.error()).map(RDKafkaErrorCode::from);
+        let code = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
         match (u32::try_from(count).unwrap_or(u32::MAX), code) {
             (count, None) if count > 0 => Ok(count),
             (_, None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) => {
@@ -106,12 +107,11 @@ impl Questions {
 }
 
 impl Look {
-    /// Adds what was seen; that Kafka answered is no error.
-    pub(super) fn put_into(self, observed: &mut Observed) -> Result<(), Reach> {
+    /// Adds what was seen.
+    pub(super) fn put_into(self, observed: &mut Observed) {
         observed.offsets.push(self.offsets);
         observed.partitions = Some(self.partitions);
         observed.members = self.members;
-        Ok(())
     }
 }
 

@@ -165,7 +165,7 @@ async fn look_at(target: Target, store: Result<Store, String>, looks: Looks) {
         let former = Arc::clone(&looks.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let mut observed = Observed::clone(&former);
         let (kafka, redis) = tokio::join!(ask_kafka(&questions), ask_redis(&store));
-        observed.kafka = kafka.and_then(|look| look.put_into(&mut observed)).err().unwrap_or(Reach::Answered);
+        observed.kafka = kafka.map(|look| look.put_into(&mut observed)).err().unwrap_or(Reach::Answered);
         observed.redis = match redis {
             Ok((workers, document)) => {
                 (observed.workers, observed.document) = (workers, document);

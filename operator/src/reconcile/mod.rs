@@ -76,7 +76,7 @@ pub async fn reconcile(rollcall: Arc<Rollcall>, context: Arc<Context>) -> Result
         generation = rollcall.metadata.generation,
     );
     let started = Instant::now();
-    let result = one(&rollcall, &context).instrument(span).await;
+    let result = Box::pin(one(&rollcall, &context)).instrument(span).await;
     context.metrics.reconciled(started.elapsed(), result.as_ref().err());
     let key = ObjectRef::from_obj(&*rollcall);
     context.remember(&key, |memory| memory.failures = if result.is_ok() { 0 } else { memory.failures + 1 });
@@ -132,7 +132,7 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
             let circumstances = Circumstances { revision, replicas, secrets: &secrets };
             let objects = tracing::info_span!("build")
                 .in_scope(|| build(rollcall, valid, &context.defaults, &circumstances));
-            let applied = put(context, &namespace, objects, found, former.clone())
+            let applied = Box::pin(put(context, &namespace, objects, found, former.clone()))
                 .instrument(tracing::info_span!("apply"))
                 .await;
             match applied {
@@ -207,8 +207,8 @@ fn observe(context: &Context, key: &ObjectRef<Rollcall>, rollcall: &Rollcall, va
         return;
     }
     let file = |path: &std::path::Path| {
-        let content = path.to_str().and_then(|path| contents.get(path)).cloned();
-        content.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+        let found = path.to_str().and_then(|path| contents.get(path)).cloned();
+        found.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
     };
     let sources = insights::spec::Sources { environment: &|_| None, file: &file };
     let spec = match insights::spec::read(&text, &insights::spec::Overrides::default(), &sources) {

@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    fn write(&self, path: &str, patch: &Value) -> Response<Body> {
+    fn write(&self, path: &str, change: &Value) -> Response<Body> {
         let mut writes = self.writes.lock().unwrap();
         writes.push(path.rsplit('/').take(2).collect::<Vec<_>>().join(" "));
         let fails = self.fails.lock().unwrap().filter(|(at, _)| *at == writes.len());
@@ -65,7 +65,7 @@ impl Server {
         }
         let mut objects = self.objects.lock().unwrap();
         let object = objects.entry(path.trim_end_matches("/status").to_owned()).or_insert_with(|| json!({}));
-        merge(object, patch);
+        merge(object, change);
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         object["metadata"]["resourceVersion"] = version.to_string().into();
         if fails.is_some() {
@@ -146,7 +146,7 @@ impl Lab {
             observer: Observer::new(tokio::sync::mpsc::unbounded_channel().0, Pipelines::default()),
             defaults: Defaults { image: "rollcall:0".to_owned(), ..Defaults::default() },
             metrics: Arc::<Metrics>::default(),
-            resync: Duration::from_secs(300),
+            resync: Duration::from_mins(5),
             leads: true.into(),
             memories: Mutex::default(),
         };

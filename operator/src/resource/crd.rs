@@ -4,7 +4,7 @@
 //! reads.
 
 use kube::CustomResourceExt as _;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Rollcall;
 use super::rules::RULES;
@@ -14,9 +14,15 @@ pub fn crd() -> Value {
     let mut crd = serde_json::to_value(Rollcall::crd()).expect("a definition is JSON");
     if let Some(versions) = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
         for version in versions {
+            if let Some(version) = version.as_object_mut() {
+                let columns = COLUMNS.iter().map(Column::shown).collect();
+                version.insert("additionalPrinterColumns".to_owned(), columns);
+            }
             if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
                 trim(schema);
-                RULES.iter().for_each(|rule| rule.add_to(schema));
+                for rule in RULES {
+                    rule.add_to(schema);
+                }
             }
         }
     }
@@ -61,3 +67,27 @@ fn bound(fields: &mut Map<String, Value>) {
     fields.entry("maximum").or_insert_with(|| maximum.into());
     fields.retain(|key, value| key != "format" || !value.as_str().is_some_and(|name| name.starts_with('u')));
 }
+
+/// A column of `kubectl get`; with a priority it is shown with `-o wide` only.
+struct Column(&'static str, &'static str, &'static str, i32);
+
+impl Column {
+    fn shown(&self) -> Value {
+        let Self(name, kind, path, priority) = self;
+        json!({"name": name, "type": kind, "jsonPath": path, "priority": priority})
+    }
+}
+
+const COLUMNS: [Column; 11] = [
+    Column("READY", "string", ".status.conditions[?(@.type==\"Ready\")].status", 0),
+    Column("STATE", "string", ".spec.desiredState", 0),
+    Column("REPLICAS", "integer", ".status.readyReplicas", 0),
+    Column("DESIRED", "integer", ".status.desiredReplicas", 0),
+    Column("LAG", "integer", ".status.lag.records", 0),
+    Column("LAG-AGE", "integer", ".status.lag.seconds", 0),
+    Column("AGE", "date", ".metadata.creationTimestamp", 0),
+    Column("PARTITIONS", "integer", ".status.partitions", 1),
+    Column("LOGINS", "integer", ".status.insights.logins", 1),
+    Column("GROUP", "string", ".status.consumerGroup", 1),
+    Column("REASON", "string", ".status.conditions[?(@.type==\"Ready\")].reason", 1),
+];

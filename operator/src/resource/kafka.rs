@@ -83,7 +83,8 @@ pub enum Mechanism {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
-    /// redis://host:6379, rediss:// for TLS, redis-sentinel://h1,h2/mymaster or redis-cluster://h1,h2; without user and password.
+    /// `redis://host:6379`, `rediss://` for TLS, `redis-sentinel://h1,h2/mymaster` or `redis-cluster://h1,h2`; without user and
+    /// password.
     #[schemars(length(max = 2048), pattern("^(redis|rediss|redis-sentinel|redis-cluster)://"))]
     pub url: String,
     /// User and password.

@@ -47,27 +47,7 @@ use crate::scaling::Settings;
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    selectable = ".spec.desiredState",
-    printcolumn(
-        name = "READY",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
-    ),
-    printcolumn(name = "STATE", type_ = "string", json_path = ".spec.desiredState"),
-    printcolumn(name = "REPLICAS", type_ = "integer", json_path = ".status.readyReplicas"),
-    printcolumn(name = "DESIRED", type_ = "integer", json_path = ".status.desiredReplicas"),
-    printcolumn(name = "LAG", type_ = "integer", json_path = ".status.lag.records"),
-    printcolumn(name = "LAG-AGE", type_ = "integer", json_path = ".status.lag.seconds"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "PARTITIONS", type_ = "integer", json_path = ".status.partitions", priority = 1),
-    printcolumn(name = "LOGINS", type_ = "integer", json_path = ".status.insights.logins", priority = 1),
-    printcolumn(name = "GROUP", type_ = "string", json_path = ".status.consumerGroup", priority = 1),
-    printcolumn(
-        name = "REASON",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        priority = 1
-    )
+    selectable = ".spec.desiredState"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RollcallSpec {

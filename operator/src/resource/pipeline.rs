@@ -26,7 +26,7 @@ pub struct Source {
     pub max_record_bytes: i64,
     /// Which field plays which part. Cannot change.
     pub fields: Fields,
-    /// Fields that must be there. Default: user, version and device_type; the timestamp always must.
+    /// Fields that must be there. Default: user, version and `device_type`; the timestamp always must.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
@@ -144,12 +144,12 @@ pub struct DeadLetter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Insights {
-    /// Fields whose values are counted. Default: device_type, app_version and locale.
+    /// Fields whose values are counted. Default: `device_type`, `app_version` and `locale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
     pub dimensions: Option<Vec<Dimension>>,
-    /// Fields of which distinct values a day are estimated. Default: user_id.
+    /// Fields of which distinct values a day are estimated. Default: `user_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]

@@ -10,13 +10,13 @@ pub(super) struct Rule {
     /// The schema that it belongs to, by the names of properties; `[]` for a list's items.
     at: &'static str,
     /// What must hold.
-    rule: &'static str,
+    must: &'static str,
     /// What is said otherwise.
     message: &'static str,
 }
 
-const fn rule(at: &'static str, rule: &'static str, message: &'static str) -> Rule {
-    Rule { at, rule, message }
+const fn rule(at: &'static str, must: &'static str, message: &'static str) -> Rule {
+    Rule { at, must, message }
 }
 
 impl Rule {
@@ -31,7 +31,7 @@ impl Rule {
             };
             place = next.unwrap_or_else(|| panic!("a rule stands at {}, which is no property", self.at));
         }
-        let rule = json!({"rule": self.rule, "message": self.message});
+        let rule = json!({"rule": self.must, "message": self.message});
         let place = place.as_object_mut().expect("a schema is an object");
         let rules = place.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
         rules.as_array_mut().expect("rules are a list").push(rule);

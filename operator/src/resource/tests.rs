@@ -236,7 +236,9 @@ fn collect(value: &Value, path: &str, found: &mut BTreeSet<String>) {
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().for_each(|item| collect(item, path, found));
+            for item in items {
+                collect(item, path, found);
+            }
         }
         _ => drop(found.insert(path.to_owned())),
     }

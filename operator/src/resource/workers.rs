@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::SecretKeyRef;
 
 /// How the workers' pods are made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Workers {
     /// The image. Default: the operator's.
@@ -173,26 +173,6 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
-}
-
-impl Default for Workers {
-    fn default() -> Self {
-        Self {
-            image: None,
-            resources: None,
-            termination_grace_period_seconds: None,
-            service_account_name: None,
-            node_selector: BTreeMap::new(),
-            tolerations: Vec::new(),
-            affinity: None,
-            topology_spread_constraints: None,
-            priority_class_name: None,
-            pod_labels: BTreeMap::new(),
-            pod_annotations: BTreeMap::new(),
-            extra_env: Vec::new(),
-            pod_disruption_budget: Budget::default(),
-        }
-    }
 }
 
 impl Default for Budget {
