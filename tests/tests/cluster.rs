@@ -131,7 +131,8 @@ fn a_killed_lab_leaves_nothing_behind() -> Result<()> {
     lab.kill()?;
     lab.wait()?;
     assert!(nodes.contains("Ready"), "an administrator outside reaches it: {nodes}");
-    let folder = kubeconfig.parent().context("a file has a folder")?;
+    let folder =
+        kubeconfig.ancestors().nth(2).context("a file has a folder of its cluster and one of its lab")?;
     wait_for("the sweepers", DEADLINE, || {
         let leftovers = leftovers(&name, folder)?;
         ensure!(leftovers.is_empty(), "{leftovers:?}");

@@ -15,6 +15,8 @@ pub(super) struct Module {
     pub(super) component: &'static str,
     /// What a person reads while it is built.
     pub(super) title: &'static str,
+    /// How long that takes, so that nobody thinks it hangs.
+    pub(super) takes: &'static str,
     /// The texts of `go.mod` and `go.sum`: they decide what is built.
     pub(super) files: [&'static str; 2],
     pub(super) packages: &'static [&'static str],
@@ -26,7 +28,7 @@ impl Module {
     /// The folder that holds the programs.
     pub(super) fn folder(&self) -> Result<PathBuf> {
         cache::folder(self.component, &self.files.concat(), |folder| {
-            progress(&format!("building {} with Go, once …", self.title));
+            progress(&format!("building {} with Go, once: {} …", self.title, self.takes));
             self.build(folder)?;
             progress(&format!("{} is built", self.title));
             Ok(())

@@ -14,7 +14,8 @@ pub fn helm() -> Result<PathBuf> {
 
 const HELM: Module = Module {
     component: "helm",
-    title: "Helm 4.3.1 (about two minutes)",
+    title: "Helm 4.3.1",
+    takes: "about two minutes",
     files: [include_str!("../../tools/helm/go.mod"), include_str!("../../tools/helm/go.sum")],
     packages: &["helm.sh/helm/v4/cmd/helm"],
     variables: &[],

@@ -14,7 +14,8 @@ pub fn jaeger() -> Result<PathBuf> {
 
 const JAEGER: Module = Module {
     component: "jaeger",
-    title: "Jaeger v2 (about three minutes)",
+    title: "Jaeger v2",
+    takes: "about three minutes",
     files: [include_str!("../../tools/jaeger/go.mod"), include_str!("../../tools/jaeger/go.sum")],
     packages: &["github.com/jaegertracing/jaeger/cmd/jaeger"],
     variables: &[],

@@ -24,7 +24,8 @@ pub fn coredns() -> Result<PathBuf> {
 
 const KUBERNETES: Module = Module {
     component: "kubernetes",
-    title: "Kubernetes 1.35.4 (about five minutes)",
+    title: "Kubernetes 1.35.4",
+    takes: "about five minutes",
     files: [include_str!("../../tools/kubernetes/go.mod"), include_str!("../../tools/kubernetes/go.sum")],
     packages: &[
         "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -43,7 +44,8 @@ const KUBERNETES: Module = Module {
 
 const ETCD: Module = Module {
     component: "etcd",
-    title: "etcd 3.6.9 (half a minute)",
+    title: "etcd 3.6.9",
+    takes: "half a minute",
     files: [include_str!("../../tools/etcd/go.mod"), include_str!("../../tools/etcd/go.sum")],
     packages: &["go.etcd.io/etcd/server/v3"],
     variables: &[],
@@ -51,7 +53,8 @@ const ETCD: Module = Module {
 
 const COREDNS: Module = Module {
     component: "coredns",
-    title: "CoreDNS 1.15.0 (about two minutes)",
+    title: "CoreDNS 1.15.0",
+    takes: "about two minutes",
     files: [include_str!("../../tools/coredns/go.mod"), include_str!("../../tools/coredns/go.sum")],
     packages: &["github.com/coredns/coredns"],
     variables: &[],

@@ -15,9 +15,13 @@ use sha2::{Digest, Sha256};
 pub(super) fn write(folder: &Path, name: &str, program: &Path) -> Result<PathBuf> {
     let root = folder.join("root");
     let file = program.file_name().with_context(|| format!("{} has no name", program.display()))?;
-    copy_into(&root, program, &Path::new("/usr/bin").join(file))?;
+    let inside = root.join("usr/bin").join(file);
+    copy(program, &inside)?;
+    // Four fifths of a program just built help nobody but a debugger.
+    run(Command::new("strip").arg("--strip-debug").arg(inside))?;
     for library in shared_libraries(program)? {
-        copy_into(&root, &library, &library)?;
+        let path = library.strip_prefix("/").context("a library's path is not absolute")?;
+        copy(&library, &root.join(path))?;
     }
     let layout = folder.join("layout");
     let blobs = layout.join("blobs/sha256");
@@ -63,27 +67,27 @@ fn shared_libraries(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(libraries)
 }
 
-fn copy_into(root: &Path, source: &Path, path: &Path) -> Result<()> {
-    let target = root.join(path.strip_prefix("/").context("a path in an image is not absolute")?);
+fn copy(source: &Path, target: &Path) -> Result<()> {
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
     }
-    fs::copy(source, &target).map(drop).with_context(|| format!("failed to copy {}", source.display()))
+    fs::copy(source, target).map(drop).with_context(|| format!("failed to copy {}", source.display()))
 }
 
 fn pack(folder: &Path, archive: &Path) -> Result<PathBuf> {
-    let output = Command::new("tar")
-        .args(["--owner=0", "--group=0", "-cf"])
-        .arg(archive)
-        .arg("-C")
-        .arg(folder)
-        .arg(".")
-        .output()
-        .context("failed to run tar")?;
-    if !output.status.success() {
-        bail!("tar failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
+    let mut tar = Command::new("tar");
+    tar.args(["--owner=0", "--group=0", "-cf"]).arg(archive).arg("-C").arg(folder).arg(".");
+    run(&mut tar)?;
     Ok(archive.to_owned())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_owned();
+    let output = command.output().with_context(|| format!("failed to run {}", name.display()))?;
+    if !output.status.success() {
+        bail!("{} failed: {}", name.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
 
 fn add_json(blobs: &Path, kind: &str, value: &Value) -> Result<Value> {

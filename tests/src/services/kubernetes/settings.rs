@@ -157,15 +157,17 @@ iptables: {masqueradeAll: true, minSyncPeriod: 100ms}
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 ";
 
+/// `hosts` comes first, in whichever order they stand here, and hands on what it does not know.
 const COREFILE: &str = "\
 .:53 {
     bind 172.30.0.1
     errors
-    kubernetes cluster.local {
-        kubeconfig HERE/coredns.kubeconfig
-    }
     hosts {
         172.30.0.1 kafka redis jaeger
+        fallthrough
+    }
+    kubernetes cluster.local {
+        kubeconfig HERE/coredns.kubeconfig
     }
 }
 ";
