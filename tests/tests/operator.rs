@@ -82,7 +82,7 @@ impl Site<'_> {
         let id = &self.pipeline.settings.pipeline;
         let path = |what: &str| format!("/api/v1/pipelines/{id}/{what}");
         // Standbys serve too, each as soon as it has seen the resource.
-        wait_for("the published insights over HTTP", DEADLINE, || {
+        self.until("the published insights over HTTP", || {
             let served = http::get(&address, &path("insights"))?;
             let stored = self.pipeline.document()?.context("nothing is published")?;
             ensure!(served.status == 200, "{served:?}");
@@ -90,7 +90,7 @@ impl Site<'_> {
             ensure!(served == stored, "another document is served: {served}");
             Ok(())
         })?;
-        wait_for("a lag of 0", DEADLINE, || {
+        self.until("a lag of 0", || {
             let lag = http::get(&address, &path("lag"))?;
             let lag: Value = serde_json::from_str(&lag.body)?;
             ensure!(lag.get("total").and_then(Value::as_u64) == Some(0), "{lag}");
@@ -108,7 +108,7 @@ impl Site<'_> {
     fn tells_its_story(&self) -> Result<()> {
         let logins = self.pipeline.document()?.context("nothing is published")?;
         let logins = logins.pointer("/logins/total").and_then(Value::as_i64);
-        wait_for("the status", DEADLINE, || {
+        self.until("the status", || {
             let resource = self.get_resource()?;
             for (condition, status) in CONDITIONS {
                 let found = condition_of(&resource, condition);
@@ -144,14 +144,15 @@ impl Site<'_> {
             assert!(refusal.contains(words), "{patch}: {refusal:?}");
         }
         self.patch(r#"{"spec":{"insights":{"timeZone":"Nowhere/Land"}}}"#)?;
-        wait_for("ConfigurationValid to be False", DEADLINE, || {
+        self.until("ConfigurationValid to be False", || {
             let resource = self.get_resource()?;
             ensure!(condition_of(&resource, "ConfigurationValid") == Some("False"), "{resource:#}");
             Ok(())
-        })?;
+        })
+        ?;
         self.wait_for_replicas(2)?;
         self.patch(r#"{"spec":{"insights":{"timeZone":"Europe/Paris"}}}"#)?;
-        wait_for("ConfigurationValid to be True", DEADLINE, || {
+        self.until("ConfigurationValid to be True", || {
             let resource = self.get_resource()?;
             ensure!(condition_of(&resource, "ConfigurationValid") == Some("True"), "{resource:#}");
             Ok(())
@@ -170,7 +171,7 @@ impl Site<'_> {
         self.pipeline.feed(&recent_records(72, 4, 200))?;
         // Alone it starts one worker, and knows why.
         self.patch(r#"{"spec":{"desiredState":"Running","replicas":null,"scaling":{"mode":"Auto","maxReplicas":3}}}"#)?;
-        wait_for("a worker of its own choice", DEADLINE, || {
+        self.until("a worker of its own choice", || {
             let resource = self.get_resource()?;
             let ready = resource.pointer("/status/readyReplicas").and_then(Value::as_i64).unwrap_or(0);
             ensure!(ready >= 1, "{resource:#}");
@@ -179,7 +180,7 @@ impl Site<'_> {
         self.pipeline.wait_until_published().with_context(|| self.words())?;
         assert_eq!(self.pipeline.differences()?, Vec::<String>::new());
         let decisions = format!("/api/v1/pipelines/{}/decisions", self.pipeline.settings.pipeline);
-        wait_for("the steps over HTTP", DEADLINE, || {
+        self.until("the steps over HTTP", || {
             let steps = http::get(&self.address("rollcall-api", 8080)?, &decisions)?;
             ensure!(steps.body.contains("Paused"), "{steps:?}");
             Ok(())
@@ -190,7 +191,7 @@ impl Site<'_> {
     fn rests(&self) -> Result<()> {
         self.patch(r#"{"spec":{"replicas":2,"scaling":{"mode":"Manual"}}}"#)?;
         self.wait_for_replicas(2)?;
-        wait_for("Ready", DEADLINE, || {
+        self.until("Ready", || {
             let resource = self.get_resource()?;
             ensure!(condition_of(&resource, "Reconciling") == Some("False"), "{resource:#}");
             Ok(())
@@ -198,7 +199,7 @@ impl Site<'_> {
         let before = self.writes()?;
         let looks = self.reads()?;
         // Ten looks at Kafka and Redis, and as many reconciles.
-        wait_for("reconciles", DEADLINE, || {
+        self.until("reconciles", || {
             let now = self.reads()?;
             ensure!(now >= looks + 40, "{now} reads, {looks} before");
             Ok(())
@@ -240,7 +241,7 @@ impl Site<'_> {
     fn goes(&self) -> Result<()> {
         self.cluster.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait"])?;
         self.cluster.kubectl(&["delete", "rcl", &self.name, "--namespace", NAMESPACE])?;
-        wait_for("nothing to be left", DEADLINE, || {
+        self.until("nothing to be left", || {
             let kinds = "deployments,replicasets,pods,services,configmaps,poddisruptionbudgets,serviceaccounts,roles,\
                          rolebindings,networkpolicies,leases,rollcalls";
             let left = self.cluster.kubectl(&["get", kinds, "--namespace", NAMESPACE, "--output=name"])?;
@@ -253,7 +254,7 @@ impl Site<'_> {
 
     fn wait_for_replicas(&self, replicas: i64) -> Result<()> {
         let workers = format!("deployment/{}-workers", self.name);
-        wait_for("the workers", 3 * DEADLINE, || {
+        self.until("the workers", || {
             let deployment = self.cluster.get(&[&workers, "--namespace", NAMESPACE])?;
             let number = |path: &str| deployment.pointer(path).and_then(Value::as_i64).unwrap_or(0);
             let is_observed = number("/status/observedGeneration") == number("/metadata/generation");
@@ -263,7 +264,11 @@ impl Site<'_> {
             ensure!(is_observed && found == [replicas; 4], "{counts:?} are {found:?}");
             Ok(())
         })
-        .with_context(|| self.words())
+    }
+
+    /// Waits, and says what there is when that is in vain.
+    fn until(&self, what: &str, check: impl Fn() -> Result<()>) -> Result<()> {
+        wait_for(what, DEADLINE, check).with_context(|| self.words())
     }
 
     fn get_resource(&self) -> Result<Value> {

@@ -61,12 +61,15 @@ fn trim(schema: &mut Value) {
 fn bound(fields: &mut Map<String, Value>) {
     let maximum = match fields.get("format").and_then(Value::as_str) {
         Some("int32" | "uint32") => i64::from(i32::MAX),
-        Some("uint64") => i64::MAX,
+        Some("uint64") => EXACT_MAX,
         _ => return,
     };
     fields.entry("maximum").or_insert_with(|| maximum.into());
     fields.retain(|key, value| key != "format" || !value.as_str().is_some_and(|name| name.starts_with('u')));
 }
+
+/// The API server reads bounds as doubles: a larger one is another number there, and may refuse everything.
+const EXACT_MAX: i64 = (1 << 53) - 1;
 
 /// A column of `kubectl get`; with a priority it is shown with `-o wide` only.
 struct Column(&'static str, &'static str, &'static str, i32);
