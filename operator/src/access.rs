@@ -16,7 +16,7 @@
 //!
 //! | group | resource | verbs | what for |
 //! |---|---|---|---|
-//! | `coordination.k8s.io` | `leases` | get, create, update | who leads |
+//! | `coordination.k8s.io` | `leases`, by `resourceNames` | get, update | who leads; the chart brings the Lease, so that it goes with it |
 //!
 //! In the cluster, and only with `--api-auth TokenReview`:
 //!

@@ -148,8 +148,7 @@ impl Site<'_> {
             let resource = self.get_resource()?;
             ensure!(condition_of(&resource, "ConfigurationValid") == Some("False"), "{resource:#}");
             Ok(())
-        })
-        ?;
+        })?;
         self.wait_for_replicas(2)?;
         self.patch(r#"{"spec":{"insights":{"timeZone":"Europe/Paris"}}}"#)?;
         self.until("ConfigurationValid to be True", || {

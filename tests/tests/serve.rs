@@ -143,7 +143,7 @@ impl Serve {
         let worker = Worker::start(options.config(&pipeline.config()))?;
         let address_in = |text: &str| -> Result<String> {
             let line: Value = serde_json::from_str(&worker.wait_for_line(text, DEADLINE)?)?;
-            Ok(at(&line, "/fields/address").as_str().context("an address")?.to_owned())
+            Ok(at(&line, "/address").as_str().context("an address")?.to_owned())
         };
         let metrics = address_in("metrics on /metrics")?;
         let address = address_in("insights on /api/v1/pipelines")?;
