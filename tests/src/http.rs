@@ -67,7 +67,8 @@ fn connect(address: &str) -> Result<TcpStream> {
 
 fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
     let mut stream = connect(address)?;
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers =
+        headers.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
     // HTTP 1.0: the answer ends with the connection, and never comes in chunks.
     let length = body.len();
     let request = format!(

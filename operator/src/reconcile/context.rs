@@ -76,11 +76,19 @@ impl Context {
         let (state, decision) = scale::decide(rollcall, deployment, observed, state);
         self.remember(key, |memory| memory.state = Some(state.clone()));
         self.metrics.decided(key, &decision);
+        self.show_steps(rollcall, &state);
         (state, decision)
     }
 
+    /// Shows over HTTP the last steps that the status tells of.
+    pub(super) fn show_told_steps(&self, rollcall: &Rollcall) {
+        if let Some(scaling) = rollcall.status.as_ref().and_then(|status| status.scaling.as_ref()) {
+            self.show_steps(rollcall, &scaling.state);
+        }
+    }
+
     /// Shows the last steps over HTTP.
-    pub(super) fn show_steps(&self, rollcall: &Rollcall, state: &State) {
+    fn show_steps(&self, rollcall: &Rollcall, state: &State) {
         let shown = |step: &Step| insights::http::Decision {
             time_ms: step.at_ms,
             from: step.from,

@@ -110,9 +110,7 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
         observe(context, &key, rollcall, valid, &found);
     }
     if !context.leads.load(Ordering::Relaxed) {
-        if let Some(scaling) = rollcall.status.as_ref().and_then(|status| status.scaling.as_ref()) {
-            context.show_steps(rollcall, &scaling.state);
-        }
+        context.show_told_steps(rollcall);
         return Ok(Action::requeue(context.resync));
     }
     let observed = context.observer.seen(&key);
@@ -121,9 +119,6 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
     let former = found.deployment.take().filter(|_| is_ours);
     let decided = (checked.is_ok() || former.is_some())
         .then(|| context.decide(&key, rollcall, former.as_ref(), &observed));
-    if let Some((state, _)) = &decided {
-        context.show_steps(rollcall, state);
-    }
     let replicas = decided.as_ref().map_or(0, |(_, decision)| scale::to_i32(decision.replicas));
     let deployment = match &checked {
         Ok(valid) => {

@@ -63,13 +63,19 @@ fn validator(document: &Value, schema: &Value) -> Validator {
     jsonschema::draft202012::options().should_validate_formats(true).build(&whole).expect("it is a schema")
 }
 
+/// When it was made, positions and log ends.
+type MadeReport = (i64, BTreeMap<i32, i64>, BTreeMap<i32, i64>);
+
+/// Position and log end of each partition.
+type MadeLag = BTreeMap<i32, (Option<i64>, Option<i64>)>;
+
 #[derive(Clone, Debug)]
 struct Made {
     logins: Vec<(i32, i64, bool, String)>,
     dead_letters: usize,
     published_at_ms: i64,
-    reports: BTreeMap<String, Option<(i64, BTreeMap<i32, i64>, BTreeMap<i32, i64>)>>,
-    lag: Option<BTreeMap<i32, (Option<i64>, Option<i64>)>>,
+    reports: BTreeMap<String, Option<MadeReport>>,
+    lag: Option<MadeLag>,
     decisions: Vec<(i64, u32, u32, String)>,
     zone: chrono_tz::Tz,
 }
