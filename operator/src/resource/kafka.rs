@@ -18,7 +18,7 @@ pub struct Kafka {
     )]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub brokers: Vec<String>,
-    /// The consumer group. Default: rollcall.<namespace>.<name>. Cannot change.
+    /// The consumer group. Default: `rollcall.<namespace>.<name>`. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub group: Option<String>,
