@@ -25,6 +25,8 @@
 //! | `authentication.k8s.io` | `tokenreviews` | create | who asks for insights |
 //! | `authorization.k8s.io` | `subjectaccessreviews` | create | whether he may |
 //!
+//! Where nobody brought the Lease, as without the chart, the operator needs `create` on it, too.
+//!
 //! Server-side apply is a `patch`, and also needs `create` where the object is not there yet. Deleting is never asked for:
 //! owner references do it. Where the plug-in `OwnerReferencesPermissionEnforcement` is on (`OpenShift`), `update` on
 //! `rollcalls/finalizers` is needed besides: the owner references block the owner's deletion.

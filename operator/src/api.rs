@@ -21,10 +21,12 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::resource::Rollcall;
 
 /// Who may ask the API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -166,8 +168,8 @@ impl Guard {
                 uid: user.uid,
                 extra: user.extra,
                 resource_attributes: Some(ResourceAttributes {
-                    group: Some("rollcall.dev".to_owned()),
-                    resource: Some("rollcalls".to_owned()),
+                    group: Some(Rollcall::group(&()).into_owned()),
+                    resource: Some(Rollcall::plural(&()).into_owned()),
                     subresource: Some("insights".to_owned()),
                     verb: Some("get".to_owned()),
                     namespace: Some(namespace.to_owned()),

@@ -27,7 +27,10 @@ pub async fn run(arguments: &Arguments) -> Result<(), anyhow::Error> {
     let served = client.list_api_group_resources(&group).await.with_context(|| {
         format!("the API server does not serve {group}: install the definition (`rollcall-operator crd`)")
     })?;
-    ensure!(served.resources.iter().any(|resource| resource.name == "rollcalls"), "{group} has no rollcalls");
+    ensure!(
+        served.resources.iter().any(|resource| resource.name == Rollcall::plural(&())),
+        "{group} has no rollcalls"
+    );
     let answer = tokio::time::timeout(LIMIT, readyz(&arguments.operator))
         .await
         .context("no answer in time")

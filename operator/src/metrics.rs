@@ -126,7 +126,7 @@ impl Metrics {
             }
         }
         let mut labels = labels;
-        labels.push(("reason", format!("{:?}", decision.reason)));
+        labels.push(("reason", decision.reason.to_string()));
         self.decisions.get_or_create(&labels).inc();
     }
 

@@ -2,12 +2,15 @@
 //! It never knows how a worker works.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::kafka::{Committed, Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
+use crate::oracle::corpus::Corpus;
 use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
 use crate::redis::Redis;
 use crate::wait::wait_for;
@@ -240,6 +243,25 @@ impl Feeder {
     pub fn feed(&self, records: &[SourceRecord]) -> Result<()> {
         let records: Vec<Record> = records.iter().map(record).collect();
         self.producer.produce(&self.topic, &records).map(drop)
+    }
+
+    /// Writes `each` records of the corpus to each of so many partitions, `pause` after `pause`, until `is_over` or `limit`.
+    pub fn feed_until(
+        &self,
+        is_over: &AtomicBool,
+        corpus: &mut Corpus,
+        (partitions, each): (i32, usize),
+        pause: Duration,
+        limit: Duration,
+    ) -> Result<()> {
+        let end = Instant::now() + limit;
+        while !is_over.load(Ordering::Relaxed) && Instant::now() < end {
+            let records: Vec<SourceRecord> =
+                (0..partitions).flat_map(|partition| corpus.records(partition, 0, each)).collect();
+            self.feed(&records)?;
+            thread::sleep(pause);
+        }
+        Ok(())
     }
 }
 

@@ -144,18 +144,10 @@ impl Site<'_> {
             assert!(refusal.contains(words), "{patch}: {refusal:?}");
         }
         self.patch(r#"{"spec":{"insights":{"timeZone":"Nowhere/Land"}}}"#)?;
-        self.until("ConfigurationValid to be False", || {
-            let resource = self.get_resource()?;
-            ensure!(condition_of(&resource, "ConfigurationValid") == Some("False"), "{resource:#}");
-            Ok(())
-        })?;
+        self.until_it_is("ConfigurationValid", "False")?;
         self.wait_for_replicas(2)?;
         self.patch(r#"{"spec":{"insights":{"timeZone":"Europe/Paris"}}}"#)?;
-        self.until("ConfigurationValid to be True", || {
-            let resource = self.get_resource()?;
-            ensure!(condition_of(&resource, "ConfigurationValid") == Some("True"), "{resource:#}");
-            Ok(())
-        })?;
+        self.until_it_is("ConfigurationValid", "True")?;
         self.patch(r#"{"spec":{"insights":{"timeZone":null}}}"#)?;
         self.wait_for_replicas(2)
     }
@@ -190,11 +182,7 @@ impl Site<'_> {
     fn rests(&self) -> Result<()> {
         self.patch(r#"{"spec":{"replicas":2,"scaling":{"mode":"Manual"}}}"#)?;
         self.wait_for_replicas(2)?;
-        self.until("Ready", || {
-            let resource = self.get_resource()?;
-            ensure!(condition_of(&resource, "Reconciling") == Some("False"), "{resource:#}");
-            Ok(())
-        })?;
+        self.until_it_is("Reconciling", "False")?;
         let before = self.writes()?;
         let looks = self.reads()?;
         // Ten looks at Kafka and Redis, and as many reconciles.
@@ -261,6 +249,14 @@ impl Site<'_> {
                 ["/spec/replicas", "/status/replicas", "/status/readyReplicas", "/status/updatedReplicas"];
             let found = counts.map(number);
             ensure!(is_observed && found == [replicas; 4], "{counts:?} are {found:?}");
+            Ok(())
+        })
+    }
+
+    fn until_it_is(&self, condition: &str, status: &str) -> Result<()> {
+        self.until(&format!("{condition} to be {status}"), || {
+            let resource = self.get_resource()?;
+            ensure!(condition_of(&resource, condition) == Some(status), "{resource:#}");
             Ok(())
         })
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::kafka::Kafka;
@@ -216,14 +216,7 @@ fn changed(settings: &Settings) -> Settings {
 /// Keeps the workers busy until it is over.
 fn feed(feeder: &Feeder, is_over: &AtomicBool) -> Result<()> {
     let mut corpus = Corpus::recent(11, 3);
-    let end = Instant::now() + FEED_MAX;
-    while !is_over.load(Ordering::Relaxed) && Instant::now() < end {
-        let records: Vec<SourceRecord> =
-            (0..PARTITIONS).flat_map(|partition| corpus.records(partition, 0, 10)).collect();
-        feeder.feed(&records)?;
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    feeder.feed_until(is_over, &mut corpus, (PARTITIONS, 10), Duration::from_millis(50), FEED_MAX)
 }
 
 const PARTITIONS: i32 = 4;

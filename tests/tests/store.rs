@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::redis::{Address, Kind};
 use insights::store::{
-    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Store, tail,
+    Error, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Since, Store,
+    tail,
 };
 use insights::time::Day;
 use redis::aio::MultiplexedConnection;

@@ -17,7 +17,7 @@ use super::lag;
 use super::negotiate::choose;
 use super::pipelines::{Pipeline, Pipelines};
 use super::problem::Problem;
-use crate::store::{Error, tail};
+use crate::store::{Error, Since, tail};
 
 /// What is known of a pipeline's latest publication.
 pub(super) struct Latest {
@@ -135,15 +135,16 @@ async fn look(pipeline: &Pipeline) -> (Result<Option<Arc<Latest>>, Error>, Optio
 impl Pipeline {
     /// The latest publication; none when nothing was ever published. The document is only read when it is another one.
     pub(super) async fn look(&self) -> Result<Option<Arc<Latest>>, Error> {
-        let stored = self.store.published_tail().await?;
-        let known = self.latest().clone().filter(|known| Some(&known.tail) == stored.as_ref());
-        if known.is_some() || stored.is_none() {
-            return Ok(known);
+        let known = self.latest().clone();
+        match self.store.published_since(known.as_ref().map(|known| known.tail.as_str())).await? {
+            Since::Same => Ok(known),
+            Since::Nothing => Ok(None),
+            Since::Document(document) => {
+                let latest = Some(Arc::new(Latest::of(&document)));
+                self.latest().clone_from(&latest);
+                Ok(latest)
+            }
         }
-        let document = self.store.published().await?;
-        let latest = document.map(|document| Arc::new(Latest::of(&document)));
-        self.latest().clone_from(&latest);
-        Ok(latest)
     }
 }
 

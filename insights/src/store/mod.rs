@@ -98,6 +98,17 @@ pub struct FoundKey {
     pub name: String,
 }
 
+/// What is published since somebody looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Still the same document.
+    Same,
+    /// No document.
+    Nothing,
+    /// Another document.
+    Document(String),
+}
+
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
@@ -221,6 +232,16 @@ impl Store {
             #[cfg(feature = "redis")]
             Self::Redis(store) => store.published_tail().await,
         }
+    }
+
+    /// What is published, for who has seen the document with this tail: it is only read when it is another one.
+    pub async fn published_since(&self, tail: Option<&str>) -> Result<Since, Error> {
+        let stored = self.published_tail().await?;
+        if stored.is_some() && stored.as_deref() == tail {
+            return Ok(Since::Same);
+        }
+        let document = if stored.is_some() { self.published().await? } else { None };
+        Ok(document.map_or(Since::Nothing, Since::Document))
     }
 
     /// Replaces the public keys. After an error it may or may not have been done: [`Store::published`] tells.

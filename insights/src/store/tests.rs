@@ -4,7 +4,9 @@
 
 mod suite;
 
-use super::{Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Store, tail};
+use super::{
+    Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Since, Store, tail,
+};
 use crate::state::{Scope, Wanted, WantedParts};
 use crate::time::Day;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use insights::http::{Lag, PartitionLag, Pipelines};
 use insights::report::Report;
 use insights::spec::{PipelineSpec, RedisUrl, StartFrom};
-use insights::store::Store;
+use insights::store::{Since, Store, tail};
 use kube::runtime::reflector::ObjectRef;
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
@@ -158,17 +158,26 @@ impl Observer {
 async fn look_at(target: Target, store: Result<Store, String>, looks: Looks) {
     let questions = Questions::new(&target.spec, &target.pem).map(Arc::new);
     let from_earliest = target.spec.source.start_from == StartFrom::Earliest;
+    let mut document_tail = None;
     let mut ticks = tokio::time::interval(target.interval.max(INTERVAL_MIN));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let former = Arc::clone(&looks.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let mut observed = Observed::clone(&former);
-        let (kafka, redis) = tokio::join!(ask_kafka(&questions), ask_redis(&store));
+        let (kafka, redis) = tokio::join!(ask_kafka(&questions), ask_redis(&store, document_tail.as_deref()));
         observed.kafka = kafka.map(|look| look.put_into(&mut observed)).err().unwrap_or(Reach::Answered);
         observed.redis = match redis {
-            Ok((workers, document)) => {
-                (observed.workers, observed.document) = (workers, document);
+            Ok((workers, since)) => {
+                observed.workers = workers;
+                match since {
+                    Since::Same => {}
+                    Since::Nothing => (observed.document, document_tail) = (None, None),
+                    Since::Document(document) => {
+                        document_tail = Some(tail(&document));
+                        observed.document = Document::read(&document);
+                    }
+                }
                 Reach::Answered
             }
             Err(failed) => failed,
@@ -210,17 +219,19 @@ async fn ask_kafka(questions: &Result<Arc<Questions>, String>) -> Result<kafka::
     }
 }
 
-async fn ask_redis(store: &Result<Store, String>) -> Result<(Vec<WorkerReport>, Option<Document>), Reach> {
+async fn ask_redis(
+    store: &Result<Store, String>,
+    tail: Option<&str>,
+) -> Result<(Vec<WorkerReport>, Since), Reach> {
     let failed = |reason, message| Reach::Failed { reason, message };
     let store = store.as_ref().map_err(|error| failed("Settings", error.clone()))?;
     let asked = async {
         let reports = store.reports().await?;
-        Ok::<_, insights::store::Error>((reports, store.published().await?))
+        Ok::<_, insights::store::Error>((reports, store.published_since(tail).await?))
     };
     match tokio::time::timeout(REDIS_LIMIT, asked).await {
-        Ok(Ok((reports, document))) => {
-            let workers = reports.values().filter_map(|report| worker_report(report)).collect();
-            Ok((workers, document.as_deref().and_then(Document::read)))
+        Ok(Ok((reports, since))) => {
+            Ok((reports.values().filter_map(|report| worker_report(report)).collect(), since))
         }
         Ok(Err(error)) => Err(failed("NoAnswer", error.to_string())),
         Err(_) => Err(failed("NoAnswer", "no answer from Redis within 5 s".to_owned())),

@@ -14,55 +14,56 @@ use serde_json::{Value, json};
 use super::Error;
 use crate::build::checksum;
 
-/// Applies an object if what is there differs; returns what is there then, and whether it was written.
-pub(super) async fn apply<K>(
-    client: &Client,
-    namespace: &str,
-    desired: &K,
-    live: Option<K>,
-) -> Result<(K, bool), Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned,
+/// A kind of object that is in a namespace.
+pub(super) trait Namespaced:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
 {
-    let desired = marked(desired);
-    if let Some(live) = live
-        && is_applied(&live, &desired)
-    {
-        return Ok((live, false));
-    }
-    Ok((patch(client, namespace, &desired, PatchParams::apply(MANAGER).force()).await?, true))
 }
 
-/// Asks the API server what it would say, if what is there differs.
-pub(super) async fn try_out<K>(
-    client: &Client,
-    namespace: &str,
-    desired: &K,
-    live: Option<&K>,
-) -> Result<(), Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned,
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
 {
-    let desired = marked(desired);
-    if live.is_none_or(|live| !is_applied(live, &desired)) {
-        let params = PatchParams::apply(MANAGER).force().dry_run();
-        patch::<K>(client, namespace, &desired, params).await?;
-    }
-    Ok(())
 }
 
-async fn patch<K>(client: &Client, namespace: &str, desired: &Value, params: PatchParams) -> Result<K, Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
+/// An object as it is to be, beside what is there.
+pub(super) struct Change<K> {
+    desired: Value,
+    /// What is there, when it says the same already.
+    applied: Option<K>,
+}
+
+impl<K: Namespaced + Serialize> Change<K> {
+    /// Compares the two.
+    pub(super) fn new(desired: &K, live: Option<K>) -> Self {
+        let desired = marked(desired);
+        Self { applied: live.filter(|live| is_applied(live, &desired)), desired }
+    }
+
+    /// Asks the API server what it would say, if something differs.
+    pub(super) async fn try_out(&self, client: &Client, namespace: &str) -> Result<(), Error> {
+        if self.applied.is_none() {
+            let params = PatchParams::apply(MANAGER).force().dry_run();
+            patch::<K>(client, namespace, &self.desired, params).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies it if something differs; returns what is there then, and whether it was written.
+    pub(super) async fn apply(self, client: &Client, namespace: &str) -> Result<(K, bool), Error> {
+        if let Some(applied) = self.applied {
+            return Ok((applied, false));
+        }
+        let params = PatchParams::apply(MANAGER).force();
+        Ok((patch(client, namespace, &self.desired, params).await?, true))
+    }
+}
+
+async fn patch<K: Namespaced>(
+    client: &Client,
+    namespace: &str,
+    desired: &Value,
+    params: PatchParams,
+) -> Result<K, Error> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     api.patch(&name, &params, &Patch::Apply(desired))
@@ -75,10 +76,12 @@ fn is_applied(live: &impl Serialize, desired: &Value) -> bool {
 }
 
 /// Changes the number of workers, and nothing else.
-pub(super) async fn scale<K>(client: &Client, namespace: &str, name: &str, replicas: i32) -> Result<K, Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
+pub(super) async fn scale<K: Namespaced>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    replicas: i32,
+) -> Result<K, Error> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));

@@ -93,7 +93,7 @@ impl Context {
             time_ms: step.at_ms,
             from: step.from,
             to: step.to,
-            reason: format!("{:?}", step.reason),
+            reason: step.reason.to_string(),
             sentence: step.sentence.clone(),
         };
         let steps = state.steps.iter().map(shown).collect();

@@ -3,16 +3,14 @@
 //! Owns what is read. It never lists, and never decides what a missing object means for the workers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt as _};
 
 use super::Error;
+use super::apply::Namespaced;
 use crate::build::{config_map_name, workers_name};
 use crate::render::{FILE, Mounted};
 use crate::resource::FileKind;
@@ -78,10 +76,7 @@ pub(super) async fn dereference(
     Ok(Found { config_map, deployment, budget, files })
 }
 
-async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
+async fn get<K: Namespaced>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, Error> {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     api.get_opt(name).await.map_err(|source| Error::Read { kind: K::kind(&()).into_owned(), source })
 }

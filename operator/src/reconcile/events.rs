@@ -30,7 +30,7 @@ pub(super) async fn of_step(
     decision: &Decision,
 ) {
     let note = format!("{before} → {now} workers: {}", decision.sentence);
-    let reason = format!("{:?}", decision.reason);
+    let reason = decision.reason.to_string();
     publish(context, rollcall, EventType::Normal, &reason, note, "Scale").await;
 }
 

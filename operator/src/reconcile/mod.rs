@@ -21,10 +21,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 use tracing::Instrument as _;
 
+use self::apply::Change;
 pub use self::context::{Context, Memory};
 use self::dereference::Found;
 use crate::build::{self, Circumstances, build, checksum};
@@ -127,7 +128,7 @@ async fn one(rollcall: &Rollcall, context: &Context) -> Result<Action, Error> {
             let circumstances = Circumstances { revision, replicas, secrets: &secrets };
             let objects = tracing::info_span!("build")
                 .in_scope(|| build(rollcall, valid, &context.defaults, &circumstances));
-            let applied = Box::pin(put(context, &namespace, objects, found, former.clone()))
+            let applied = Box::pin(put(context, &namespace, &objects, found, former.clone()))
                 .instrument(tracing::info_span!("apply"))
                 .await;
             match applied {
@@ -243,17 +244,17 @@ fn secrets(found: &Found, former: Option<&Deployment>) -> String {
 async fn put(
     context: &Context,
     namespace: &str,
-    objects: build::Objects,
+    objects: &build::Objects,
     found: Found,
     former: Option<Deployment>,
 ) -> Result<Deployment, Error> {
     let client = &context.client;
-    apply::try_out(client, namespace, &objects.deployment, former.as_ref()).await?;
-    let (_, config_map_written) =
-        apply::apply(client, namespace, &objects.config_map, found.config_map).await?;
-    let (deployment, deployment_written) =
-        apply::apply(client, namespace, &objects.deployment, former).await?;
-    let (_, budget_written) = apply::apply(client, namespace, &objects.budget, found.budget).await?;
+    let deployment = Change::new(&objects.deployment, former);
+    deployment.try_out(client, namespace).await?;
+    let config_map = Change::new(&objects.config_map, found.config_map);
+    let (_, config_map_written) = config_map.apply(client, namespace).await?;
+    let (deployment, deployment_written) = deployment.apply(client, namespace).await?;
+    let (_, budget_written) = Change::new(&objects.budget, found.budget).apply(client, namespace).await?;
     for (kind, written) in [
         ("ConfigMap", config_map_written),
         ("Deployment", deployment_written),
@@ -318,8 +319,8 @@ async fn write_status(
         Api::namespaced(context.client.clone(), &rollcall.namespace().unwrap_or_default());
     let name = rollcall.name_any();
     let patch = json!({
-        "apiVersion": "rollcall.dev/v1alpha1",
-        "kind": "Rollcall",
+        "apiVersion": Rollcall::api_version(&()),
+        "kind": Rollcall::kind(&()),
         "metadata": {"name": name},
         "status": now,
     });

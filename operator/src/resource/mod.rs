@@ -3,6 +3,8 @@
 //! Owns shape, bounds and the rules that a schema cannot say. What a setting means, its default and all that more than one of
 //! them decides is `insights::spec`'s: the rendered file is read by it before anything is applied.
 
+#[cfg(test)]
+mod cases;
 mod crd;
 mod kafka;
 mod pipeline;

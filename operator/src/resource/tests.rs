@@ -3,92 +3,25 @@
 use std::collections::BTreeSet;
 
 use kube_cel::Validator;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::crd;
+use super::{cases, crd};
 use crate::render::{Rendered, SECTIONS};
 use crate::testing::{full, minimal};
 use crate::validate;
 
-/// One case of `cases.yaml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    /// Merged into the smallest resource, or into `spec` where the case has no other.
-    #[serde(default)]
-    spec: Value,
-    /// The resource's name.
-    #[serde(default)]
-    resource: Option<String>,
-    /// What `spec` was before; none: the resource is created.
-    #[serde(default)]
-    before: Option<Value>,
-    /// A part of what is said; none: it is accepted.
-    #[serde(default)]
-    rejected: Option<String>,
-    /// Whether the schema alone rejects it: only the API server can tell then.
-    #[serde(default)]
-    by_schema: bool,
-}
-
 fn schema() -> Value {
     crd().pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone()
-}
-
-fn cases() -> Vec<Case> {
-    serde_saphyr::from_str(include_str!("cases.yaml")).unwrap()
-}
-
-/// The smallest resource with `changes` merged into its `spec`.
-fn resource(name: Option<&str>, changes: &Value) -> Value {
-    let mut spec = json!({
-        "kafka": {"brokers": ["kafka:9092"]},
-        "redis": {"url": "redis://redis:6379"},
-        "scaling": {"maxReplicas": 12},
-    });
-    merge(&mut spec, changes);
-    json!({
-        "apiVersion": "rollcall.dev/v1alpha1",
-        "kind": "Rollcall",
-        "metadata": {"name": name.unwrap_or("user-login"), "namespace": "analytics"},
-        "spec": spec,
-    })
-}
-
-/// As a JSON merge patch: null removes.
-fn merge(value: &mut Value, changes: &Value) {
-    let Value::Object(changes) = changes else {
-        return;
-    };
-    for (key, change) in changes {
-        let fields = value.as_object_mut().unwrap();
-        match change {
-            Value::Null => drop(fields.remove(key)),
-            Value::Object(_) => merge(fields.entry(key).or_insert_with(|| json!({})), change),
-            _ => drop(fields.insert(key.clone(), change.clone())),
-        }
-    }
 }
 
 #[test]
 fn every_case_is_accepted_or_rejected_as_it_says() {
     let (schema, validator) = (schema(), Validator::new());
     let mut wrong = Vec::new();
-    for case in cases().iter().filter(|case| !case.by_schema) {
-        let object = resource(case.resource.as_deref(), &case.spec);
-        let before = case.before.as_ref().map(|before| resource(case.resource.as_deref(), before));
-        let said = match validator.validate(&schema, &object, before.as_ref()) {
-            Ok(()) => None,
-            Err(errors) => Some(errors.to_string()),
-        };
-        let is_right = match (&case.rejected, &said) {
-            (None, None) => true,
-            (Some(part), Some(said)) => said.contains(part),
-            _ => false,
-        };
-        if !is_right {
+    for case in cases::all().iter().filter(|case| !case.by_schema) {
+        let said = validator.validate(&schema, &case.after(), case.before().as_ref());
+        let said = said.err().map(|errors| errors.to_string());
+        if !case.expects(said.as_deref()) {
             wrong.push(format!("{}: {}", case.name, said.unwrap_or_else(|| "accepted".to_owned())));
         }
     }
@@ -99,10 +32,9 @@ fn every_case_is_accepted_or_rejected_as_it_says() {
 fn every_rule_is_broken_by_a_case() {
     let (schema, validator) = (schema(), Validator::new());
     let mut broken = BTreeSet::new();
-    for case in cases().iter().filter(|case| case.rejected.is_some() && !case.by_schema) {
-        let object = resource(case.resource.as_deref(), &case.spec);
-        let before = case.before.as_ref().map(|before| resource(case.resource.as_deref(), before));
-        let errors = validator.validate(&schema, &object, before.as_ref()).expect_err(&case.name);
+    for case in cases::all().iter().filter(|case| case.rejected.is_some() && !case.by_schema) {
+        let said = validator.validate(&schema, &case.after(), case.before().as_ref());
+        let errors = said.expect_err(&case.name);
         broken.extend(errors.iter().map(|error| error.message.clone()));
     }
     let untried: Vec<String> = messages(&schema).difference(&broken).cloned().collect();
@@ -128,9 +60,8 @@ fn messages(schema: &Value) -> BTreeSet<String> {
 #[test]
 fn what_is_accepted_can_be_read_and_what_a_fixture_says_is_accepted() {
     let (schema, validator) = (schema(), Validator::new());
-    for case in cases().iter().filter(|case| case.rejected.is_none()) {
-        let read: Result<super::Rollcall, _> =
-            serde_json::from_value(resource(case.resource.as_deref(), &case.spec));
+    for case in cases::all().iter().filter(|case| case.rejected.is_none()) {
+        let read: Result<super::Rollcall, _> = serde_json::from_value(case.after());
         read.unwrap_or_else(|error| panic!("{}: {error}", case.name));
     }
     for rollcall in [minimal(), full()] {

@@ -2,6 +2,8 @@
 //!
 //! Owns the reasons' names and the numbers that stand behind a decision. It decides nothing.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +65,13 @@ pub enum Reason {
     Manual,
     /// `mode: External`.
     External,
+}
+
+impl fmt::Display for Reason {
+    /// Its name, as conditions, events, metrics and the API show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 /// The numbers behind a decision, for status, metrics and spans.

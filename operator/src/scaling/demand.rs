@@ -32,6 +32,12 @@ pub(super) struct Demand {
 }
 
 impl Demand {
+    /// What a partition asks for; none when it is unknown.
+    pub(super) fn load(&self, partition: i32) -> Option<&Load> {
+        let index = self.loads.binary_search_by_key(&partition, |load| load.partition).ok()?;
+        self.loads.get(index)
+    }
+
     pub(super) fn arrival(&self) -> f64 {
         self.loads.iter().map(|load| load.arrival).sum()
     }

@@ -78,14 +78,7 @@ pub(super) fn learn(
 /// A worker that is as busy as can be and lags does what it does, whatever its busy share says (FLINK-33306).
 fn capacity_of(worker: &WorkerReport, settings: &Settings, demand: &Demand) -> f64 {
     let possible = worker.rate / worker.busy.min(1.0);
-    let lags = |partition: &i32| {
-        let index = demand.loads.binary_search_by_key(partition, |load| load.partition);
-        index
-            .ok()
-            .and_then(|index| demand.loads.get(index))
-            .is_some_and(|load| is_late(load.age_ms, settings))
-    };
-    let is_saturated = worker.busy >= SATURATED && worker.partitions.iter().any(lags);
+    let is_saturated = worker.busy >= SATURATED && has_late_partition(worker, settings, demand);
     if is_saturated && possible > DOUBTFUL * worker.rate { worker.rate } else { possible }
 }
 
@@ -108,6 +101,12 @@ fn drained_each(
 /// Half of the latency target is the sign that a partition is behind.
 pub(super) fn is_late(age_ms: i64, settings: &Settings) -> bool {
     age_ms > settings.latency_target.ms() / 2
+}
+
+/// Whether a worker acts for a partition that is behind.
+pub(super) fn has_late_partition(worker: &WorkerReport, settings: &Settings, demand: &Demand) -> bool {
+    let mut loads = worker.partitions.iter().filter_map(|&partition| demand.load(partition));
+    loads.any(|load| is_late(load.age_ms, settings))
 }
 
 /// Notes since when `needed` workers are enough. A gap in the observations begins anew: nobody knows what was in it.

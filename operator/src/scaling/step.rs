@@ -75,10 +75,7 @@ impl Look<'_> {
 
     /// What arrives at the hottest worker, as a share of what it does.
     pub(super) fn hottest(&self, capacity: f64) -> f64 {
-        let arrival = |partition: &i32| {
-            let index = self.demand.loads.binary_search_by_key(partition, |load| load.partition);
-            index.ok().and_then(|index| self.demand.loads.get(index)).map_or(0.0, |load| load.arrival)
-        };
+        let arrival = |&partition: &i32| self.demand.load(partition).map_or(0.0, |load| load.arrival);
         let of_worker = |worker: &WorkerReport| worker.partitions.iter().map(arrival).sum::<f64>();
         let hottest = memory::fresh(self.settings, self.observation).map(of_worker).fold(0.0, f64::max);
         let hottest_partition = self.demand.loads.iter().map(|load| load.arrival).fold(0.0, f64::max);
@@ -141,13 +138,9 @@ pub(super) fn is_blocked(
     if stable_ms < SETTLED_MS || !memory::is_late(demand.age_ms(), settings) {
         return false;
     }
-    let late = |partition: &i32| {
-        let index = demand.loads.binary_search_by_key(partition, |load| load.partition);
-        let load = index.ok().and_then(|index| demand.loads.get(index));
-        load.is_some_and(|load| memory::is_late(load.age_ms, settings))
-    };
-    let mut behind =
-        memory::fresh(settings, observation).filter(|worker| worker.partitions.iter().any(late)).peekable();
+    let mut behind = memory::fresh(settings, observation)
+        .filter(|worker| memory::has_late_partition(worker, settings, demand))
+        .peekable();
     behind.peek().is_some()
         && behind.all(|worker| {
             worker.busy < memory::SATURATED || worker.blocked.is_some_and(|blocked| blocked > MOSTLY_BLOCKED)

@@ -179,7 +179,7 @@ fn scaling(known: &Known<'_>) -> Fact {
         _ if known.rollcall.spec.scaling.mode == Mode::DryRun => Is::False,
         _ => Is::True,
     };
-    Fact::new(is, &format!("{:?}", decision.reason), decision.sentence.clone())
+    Fact::new(is, &decision.reason.to_string(), decision.sentence.clone())
 }
 
 fn keeping_up(known: &Known<'_>) -> Fact {

@@ -76,7 +76,7 @@ pub fn status(known: &Known<'_>) -> RollcallStatus {
         scaling: known.decision.map_or(former.scaling, |decision| {
             Some(ScalingStatus {
                 recommended: to_i32(decision.recommended),
-                reason: format!("{:?}", decision.reason),
+                reason: decision.reason.to_string(),
                 sentence: decision.sentence.clone(),
                 state: known.state.clone(),
             })

@@ -17,7 +17,6 @@ use rand::{RngExt as _, SeedableRng as _};
 pub use self::fault::{FAULTS, Fault};
 use self::fault::{POINTS, lose_of_broker, lose_of_redis};
 use crate::kafka::{self, Kafka, Listener};
-use crate::oracle::SourceRecord;
 use crate::oracle::corpus::Corpus;
 use crate::pipeline::{Feeder, Pipeline};
 use crate::proxy::{Loss, Proxy};
@@ -290,14 +289,7 @@ fn silence(proxy: &Proxy, duration: Duration) {
 /// Keeps the workers busy, for as long as things break.
 fn feed(feeder: &Feeder, seed: u64, is_over: &AtomicBool) -> Result<()> {
     let mut corpus = Corpus::recent(seed, 3);
-    let end = Instant::now() + FEED_MAX;
-    while !is_over.load(Ordering::Relaxed) && Instant::now() < end {
-        let records: Vec<SourceRecord> =
-            (0..PARTITIONS).flat_map(|partition| corpus.records(partition, 0, 8)).collect();
-        feeder.feed(&records)?;
-        thread::sleep(Duration::from_millis(60));
-    }
-    Ok(())
+    feeder.feed_until(is_over, &mut corpus, (PARTITIONS, 8), Duration::from_millis(60), FEED_MAX)
 }
 
 const PARTITIONS: i32 = 4;

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Day, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Scope, Store,
-    Wanted, WantedParts, tail,
+    Day, Flush, FlushOutcome, FoundKey, Loaded, PublicValue, Publication, PublishOutcome, Scope, Since,
+    Store, Wanted, WantedParts, tail,
 };
 
 /// Runs every claim, each in a store of its own pipeline.
@@ -171,6 +171,7 @@ async fn the_first_start_is_kept(store: Store) {
 
 async fn publications_follow_each_other(store: Store) {
     assert_eq!(store.published().await.unwrap(), None);
+    assert_eq!(store.published_since(None).await.unwrap(), Since::Nothing);
     let mut first = publication(None, "0123456789abcdef");
     first.keys.insert("totals".to_owned(), PublicValue::Hash(vec![("read".to_owned(), 1)]));
     assert_eq!(store.publish(&first).await.unwrap(), PublishOutcome::Applied);
@@ -185,6 +186,10 @@ async fn publications_follow_each_other(store: Store) {
     assert_eq!(store.published().await.unwrap().as_ref(), Some(&first.document));
     let next = publication(Some(&first.document), "3333333333333333");
     assert_eq!(store.publish(&next).await.unwrap(), PublishOutcome::Applied);
+    let (former, latest) = (tail(&first.document), tail(&next.document));
+    let other = Since::Document(next.document.clone());
+    assert_eq!(store.published_since(Some(&former)).await.unwrap(), other);
+    assert_eq!(store.published_since(Some(&latest)).await.unwrap(), Since::Same);
     assert_eq!(store.published().await.unwrap(), Some(next.document));
 }
 
