@@ -2,7 +2,9 @@
 //!
 //! Owns the registry. Series are bounded by the number of resources.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::runtime::reflector::ObjectRef;
@@ -30,6 +32,8 @@ pub struct Metrics {
     desired: Family<ByPipeline, Gauge>,
     decisions: Family<ByPipeline, Counter>,
     lag: Family<ByPipeline, Gauge<f64, AtomicU64>>,
+    /// Reasons that decisions had so far, of all pipelines.
+    reasons: Mutex<BTreeSet<String>>,
 }
 
 impl Default for Metrics {
@@ -43,6 +47,7 @@ impl Default for Metrics {
             desired: Family::default(),
             decisions: Family::default(),
             lag: Family::default(),
+            reasons: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -125,15 +130,18 @@ impl Metrics {
                 self.lag.remove(&labels);
             }
         }
-        let mut labels = labels;
-        labels.push(("reason", decision.reason.to_string()));
-        self.decisions.get_or_create(&labels).inc();
+        let reason = decision.reason.to_string();
+        self.decisions.get_or_create(&with_reason(labels, &reason)).inc();
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).insert(reason);
     }
 
     /// A resource is gone.
     pub fn forget(&self, key: &ObjectRef<Rollcall>) {
         self.desired.remove(&labels(key));
         self.lag.remove(&labels(key));
+        for reason in self.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.decisions.remove(&with_reason(labels(key), reason));
+        }
     }
 
     /// All figures in the `OpenMetrics` text format.
@@ -144,6 +152,61 @@ impl Metrics {
     }
 }
 
+fn with_reason(mut labels: ByPipeline, reason: &str) -> ByPipeline {
+    labels.push(("reason", reason.to_owned()));
+    labels
+}
+
 fn labels(key: &ObjectRef<Rollcall>) -> ByPipeline {
     vec![("namespace", key.namespace.clone().unwrap_or_default()), ("name", key.name.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaling::{Figures, Reason};
+
+    /// The README's table.
+    fn table(exposition: &str) -> String {
+        let mut rows = "| metric | what it says |\n|---|---|\n".to_owned();
+        let types = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let types: std::collections::HashMap<&str, &str> = types.collect();
+        for (name, help) in
+            exposition.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
+        {
+            let suffix = match types.get(name) {
+                Some(&"counter") => "_total",
+                Some(&"info") => "_info",
+                _ => "",
+            };
+            // The encoder adds a full stop of its own.
+            rows += &format!("| `{name}{suffix}` | {}. |\n", help.trim_end_matches('.'));
+        }
+        rows
+    }
+
+    #[test]
+    fn the_readme_has_all_metrics() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).expect("the README is there");
+        let table = table(&Metrics::default().text());
+        assert!(readme.contains(&table), "put this table into the README:\n{table}");
+    }
+
+    #[test]
+    fn a_resource_that_is_gone_leaves_no_series() {
+        let metrics = Metrics::default();
+        let key = ObjectRef::new("user-login").within("analytics");
+        let decision = Decision {
+            replicas: 2,
+            recommended: 2,
+            reason: Reason::WithinTarget,
+            sentence: "2 workers: as many as are needed.".to_owned(),
+            figures: Figures { lag: Some(1), ..Figures::default() },
+        };
+        metrics.decided(&key, &decision);
+        assert!(metrics.text().contains("user-login"));
+        metrics.forget(&key);
+        assert!(!metrics.text().contains("user-login"), "{}", metrics.text());
+    }
 }

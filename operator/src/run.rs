@@ -18,6 +18,7 @@ use insights::http::Pipelines;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::client::ClientBuilder;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -100,7 +101,7 @@ impl Settings {
 /// Runs until a signal comes or the lease is lost.
 pub async fn run(settings: Settings) -> Result<(), anyhow::Error> {
     let Settings { arguments, times, defaults } = settings;
-    let client = Client::try_default().await.context("failed to find the API server")?;
+    let client = client().await.context("failed to find the API server")?;
     let own = arguments.pod_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let id =
         arguments.pod_name.clone().unwrap_or_else(|| format!("rollcall-operator-{}", std::process::id()));
@@ -159,6 +160,17 @@ pub async fn run(settings: Settings) -> Result<(), anyhow::Error> {
         candidate.release().await.context("failed to give the lease back")?;
     }
     Ok(())
+}
+
+/// By the kubeconfig, or by the pod's own account.
+async fn client() -> Result<Client, anyhow::Error> {
+    let builder = ClientBuilder::try_from(kube::Config::infer().await?)?;
+    #[cfg(feature = "crash-points")]
+    let builder = builder.with_layer(&tower::util::MapRequestLayer::new(|request| {
+        rollcall_worker::crash::point(rollcall_worker::crash::Point::Request);
+        request
+    }));
+    Ok(builder.build())
 }
 
 /// One controller a namespace, until `stopped`.

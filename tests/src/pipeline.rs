@@ -40,18 +40,18 @@ pub struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     /// A pipeline of its own, with topics of so many partitions.
     pub fn new(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
-        let id = unique("p").to_lowercase();
-        let name = |what: &str| format!("{id}-{what}");
-        let (source, output, dead_letters) = (name("source"), name("output"), name("dead"));
-        kafka.create_topic(
-            &source,
-            partitions,
-            &[("message.timestamp.after.max.ms", "9223372036854775807")],
-        )?;
-        kafka.create_topic(&output, partitions, &[])?;
-        kafka.create_topic(&dead_letters, partitions, &[])?;
-        let settings = Settings { pipeline: id, source_topic: source, ..Settings::default() };
-        Ok(Self::adopt(kafka, redis, settings, partitions))
+        Self::named(kafka, redis, unique("p").to_lowercase(), partitions)
+    }
+
+    /// The same with an id of one's own choice.
+    pub fn named(kafka: &'a Kafka, redis: &'a Redis, id: String, partitions: i32) -> Result<Self> {
+        let settings = Settings { source_topic: format!("{id}-source"), pipeline: id, ..Settings::default() };
+        let pipeline = Self::adopt(kafka, redis, settings, partitions);
+        let any_time = ("message.timestamp.after.max.ms", "9223372036854775807");
+        kafka.create_topic(&pipeline.source, partitions, &[any_time])?;
+        kafka.create_topic(&pipeline.output, partitions, &[])?;
+        kafka.create_topic(&pipeline.dead_letters, partitions, &[])?;
+        Ok(pipeline)
     }
 
     /// A pipeline that is there already, after its services were restarted.

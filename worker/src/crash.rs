@@ -4,7 +4,7 @@
 
 /// The points, in the order in which a partition's life passes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Point {
+pub enum Point {
     /// The group has assigned partitions; nothing was asked yet.
     Assigned,
     /// A partition is loaded; it is not fetched yet.
@@ -37,11 +37,13 @@ pub(crate) enum Point {
     RevokedDrained,
     /// The worker was told to stop and has drained; it is still in the group.
     Drained,
+    /// The operator is about to ask the API server for something.
+    Request,
 }
 
 /// Ends the process if `ROLLCALL_CRASH_POINT` names this point, `Point` or `Point:N` for the N-th time that it is passed.
 #[cfg(feature = "crash-points")]
-pub(crate) fn point(point: Point) {
+pub fn point(point: Point) {
     if is_due(point) {
         now();
     }
@@ -49,7 +51,7 @@ pub(crate) fn point(point: Point) {
 
 /// The same from a little later on, in the middle of whatever the caller does next.
 #[cfg(feature = "crash-points")]
-pub(crate) fn point_soon(point: Point) {
+pub fn point_soon(point: Point) {
     if is_due(point) {
         std::thread::spawn(|| {
             std::thread::sleep(std::time::Duration::from_micros(500));
@@ -82,9 +84,9 @@ fn is_due(point: Point) -> bool {
 /// Nothing in what is shipped.
 #[cfg(not(feature = "crash-points"))]
 #[inline]
-pub(crate) fn point(_point: Point) {}
+pub fn point(_point: Point) {}
 
 /// Nothing in what is shipped.
 #[cfg(not(feature = "crash-points"))]
 #[inline]
-pub(crate) fn point_soon(_point: Point) {}
+pub fn point_soon(_point: Point) {}

@@ -8,7 +8,6 @@ mod clock;
 mod command;
 mod configuration;
 mod control;
-mod crash;
 mod exit;
 mod json;
 mod output;
@@ -23,7 +22,7 @@ mod watchdog;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rollcall_worker::{client, logins, logs};
+use rollcall_worker::{client, crash, logins, logs};
 
 use crate::args::{Arguments, Command};
 use crate::exit::Failure;

@@ -1,16 +1,23 @@
 //! Questions to Kafka: partitions, both ends of their logs, what the group has committed, who is in it.
 //!
-//! Owns a client that never joins the group. Its calls block, with time-outs; they run on threads for blocking work.
+//! Owns the clients, one for each way to reach a Kafka, that never join a group. Their calls block, with time-outs; they run on
+//! threads for blocking work, so many at a time.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use insights::spec::PipelineSpec;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rollcall_worker::client::{self, End, Quiet};
+use tokio::sync::Semaphore;
 
 use super::{Observed, Reach};
+use crate::build::checksum;
 use crate::clock::now_ms;
 use crate::scaling::{Offsets, PartitionOffsets};
 
@@ -25,9 +32,21 @@ pub struct Pem {
     pub key: Option<String>,
 }
 
-/// A client that asks.
-pub struct Questions {
+/// The clients. Pipelines on the same Kafka, with the same user, share one: each costs threads and about 1 MB.
+#[derive(Default)]
+pub(super) struct Clients {
+    shared: Mutex<HashMap<String, Weak<Client>>>,
+}
+
+struct Client {
     consumer: BaseConsumer<Quiet>,
+    turns: Semaphore,
+}
+
+/// What is asked about one pipeline.
+#[derive(Clone)]
+pub(super) struct Questions {
+    client: Arc<Client>,
     topic: String,
     group: String,
 }
@@ -39,32 +58,63 @@ pub(super) struct Look {
     members: Option<usize>,
 }
 
-impl Questions {
-    /// Makes the client; nothing is asked yet.
+impl Clients {
+    /// What to ask about a pipeline; nothing is asked yet.
     ///
     /// Errors in librdkafka's words: a property or a certificate that it cannot use.
-    pub fn new(spec: &PipelineSpec, pem: &Pem) -> Result<Self, String> {
-        let mut config = client::control(spec, "rollcall-operator");
-        // The operator has the texts, not the files that the workers mount.
-        for (file, property, text) in [
-            ("ssl.ca.location", "ssl.ca.pem", &pem.ca),
-            ("ssl.certificate.location", "ssl.certificate.pem", &pem.certificate),
-            ("ssl.key.location", "ssl.key.pem", &pem.key),
-        ] {
-            if let Some(text) = text {
-                config.remove(file);
-                config.set(property, text);
-            }
-        }
-        let consumer = config.create_with_context(Quiet).map_err(|error| error.to_string())?;
-        Ok(Self { consumer, topic: spec.source.topic.clone(), group: spec.kafka.group.clone() })
+    pub(super) fn questions(&self, spec: &PipelineSpec, pem: &Pem) -> Result<Questions, String> {
+        let client = self.client(&config(spec, pem)).map_err(|error| error.to_string())?;
+        Ok(Questions { client, topic: spec.source.topic.clone(), group: spec.kafka.group.clone() })
     }
 
-    /// Asks everything once.
-    pub(super) fn look(&self) -> Result<Look, Reach> {
+    fn client(&self, config: &ClientConfig) -> KafkaResult<Arc<Client>> {
+        let entries: BTreeMap<_, _> = config.config_map().iter().collect();
+        let key = checksum(&format!("{entries:?}"));
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = shared.get(&key).and_then(Weak::upgrade) {
+            return Ok(client);
+        }
+        shared.retain(|_, client| client.strong_count() > 0);
+        let consumer = config.create_with_context(Quiet)?;
+        let client = Arc::new(Client { consumer, turns: Semaphore::new(TURNS) });
+        shared.insert(key, Arc::downgrade(&client));
+        Ok(client)
+    }
+}
+
+fn config(spec: &PipelineSpec, pem: &Pem) -> ClientConfig {
+    let mut config = client::control(spec, "rollcall-operator");
+    // Groups are asked about by their names.
+    config.remove("group.id");
+    // The operator has the texts, not the files that the workers mount.
+    for (file, property, text) in [
+        ("ssl.ca.location", "ssl.ca.pem", &pem.ca),
+        ("ssl.certificate.location", "ssl.certificate.pem", &pem.certificate),
+        ("ssl.key.location", "ssl.key.pem", &pem.key),
+    ] {
+        if let Some(text) = text {
+            config.remove(file);
+            config.set(property, text);
+        }
+    }
+    config
+}
+
+impl Questions {
+    /// Asks everything once, when its turn comes.
+    pub(super) async fn ask(&self) -> Result<Look, Reach> {
+        let _turn = self.client.turns.acquire().await;
+        let questions = self.clone();
+        match tokio::task::spawn_blocking(move || questions.look()).await {
+            Ok(look) => look,
+            Err(error) => Err(Reach::Failed { reason: "NoAnswer", message: error.to_string() }),
+        }
+    }
+
+    fn look(&self) -> Result<Look, Reach> {
         let partitions = self.partitions()?;
         let numbers: Vec<i32> = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).collect();
-        let client = self.consumer.client();
+        let client = self.client.consumer.client();
         let at_ms = now_ms();
         let (topic, group) = (self.topic.as_str(), self.group.as_str());
         // Committed offsets first: what is committed later cannot be beyond an end that was asked for before.
@@ -88,6 +138,7 @@ impl Questions {
 
     fn partitions(&self) -> Result<u32, Reach> {
         let metadata = self
+            .client
             .consumer
             .fetch_metadata(Some(&self.topic), LIMIT)
             .map_err(|error| Reach::Failed { reason: "NoAnswer", message: error.to_string() })?;
@@ -122,3 +173,38 @@ fn no_answer(error: client::Error) -> Reach {
 
 /// How long one question may take.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Looks at one Kafka at a time; others wait for their turn.
+const TURNS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn questions(clients: &Clients, yaml: &str, pem: &Pem) -> Questions {
+        let sources = insights::spec::Sources {
+            environment: &|_| None,
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let spec = insights::spec::read(yaml, &insights::spec::Overrides::default(), &sources).unwrap();
+        clients.questions(&spec, pem).unwrap()
+    }
+
+    #[test]
+    fn pipelines_on_the_same_kafka_share_a_client() {
+        let clients = Clients::default();
+        let ask = |yaml: &str| questions(&clients, yaml, &Pem::default());
+        let one = ask("{pipeline: a, kafka: {brokers: [\"k:9092\"]}, source: {topic: a}}");
+        let other = ask("{pipeline: b, kafka: {brokers: [\"k:9092\"]}, source: {topic: b}}");
+        assert!(Arc::ptr_eq(&one.client, &other.client));
+        assert_eq!((other.topic.as_str(), other.group.as_str()), ("b", "rollcall.b"));
+        let elsewhere = ask("{pipeline: a, kafka: {brokers: [\"other:9092\"]}}");
+        assert!(!Arc::ptr_eq(&one.client, &elsewhere.client));
+        drop((one, other));
+        let again = ask("{pipeline: a, kafka: {brokers: [\"k:9092\"]}}");
+        drop((again, elsewhere));
+        let last = ask("{pipeline: c, kafka: {brokers: [\"third:9092\"]}}");
+        assert_eq!(clients.shared.lock().unwrap().len(), 1, "clients that nobody needs are gone");
+        drop(last);
+    }
+}

@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 pub use self::document::Document;
-pub use self::kafka::{Pem, Questions};
+pub use self::kafka::Pem;
+use self::kafka::{Clients, Look, Questions};
 use crate::resource::Rollcall;
 use crate::scaling::{History, Offsets, PartitionOffsets, WorkerReport};
 
@@ -77,6 +78,7 @@ pub struct Observed {
 /// All pipelines that are looked at.
 pub struct Observer {
     pipelines: Mutex<HashMap<ObjectRef<Rollcall>, Entry>>,
+    clients: Clients,
     served: Pipelines,
     changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
 }
@@ -97,7 +99,7 @@ impl Drop for Entry {
 impl Observer {
     /// Nothing is looked at yet. `changed` hears of each look; what is looked at is served from then on.
     pub fn new(changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>, served: Pipelines) -> Self {
-        Self { pipelines: Mutex::new(HashMap::new()), served, changed }
+        Self { pipelines: Mutex::default(), clients: Clients::default(), served, changed }
     }
 
     /// The pipelines that are looked at, for the HTTP API.
@@ -127,7 +129,8 @@ impl Observer {
             served: self.served.clone(),
             changed: self.changed.clone(),
         };
-        let task = tokio::spawn(look_at(target, store, looks));
+        let questions = self.clients.questions(&target.spec, &target.pem);
+        let task = tokio::spawn(look_at(target, questions, store, looks));
         pipelines.insert(key.clone(), Entry { pipeline, fingerprint, seen, task: task.abort_handle() });
     }
 
@@ -155,8 +158,12 @@ impl Observer {
 }
 
 /// Looks again and again; ends when it is aborted.
-async fn look_at(target: Target, store: Result<Store, String>, looks: Looks) {
-    let questions = Questions::new(&target.spec, &target.pem).map(Arc::new);
+async fn look_at(
+    target: Target,
+    questions: Result<Questions, String>,
+    store: Result<Store, String>,
+    looks: Looks,
+) {
     let from_earliest = target.spec.source.start_from == StartFrom::Earliest;
     let mut document_tail = None;
     let mut ticks = tokio::time::interval(target.interval.max(INTERVAL_MIN));
@@ -209,13 +216,10 @@ fn lag(offsets: &Offsets, from_earliest: bool) -> Lag {
     Lag { observed_at_ms: Some(offsets.at_ms), partitions: offsets.partitions.iter().map(of).collect() }
 }
 
-async fn ask_kafka(questions: &Result<Arc<Questions>, String>) -> Result<kafka::Look, Reach> {
-    let questions =
-        questions.as_ref().map_err(|error| Reach::Failed { reason: "Settings", message: error.clone() })?;
-    let questions = Arc::clone(questions);
-    match tokio::task::spawn_blocking(move || questions.look()).await {
-        Ok(look) => look,
-        Err(error) => Err(Reach::Failed { reason: "NoAnswer", message: error.to_string() }),
+async fn ask_kafka(questions: &Result<Questions, String>) -> Result<Look, Reach> {
+    match questions {
+        Ok(questions) => questions.ask().await,
+        Err(error) => Err(Reach::Failed { reason: "Settings", message: error.clone() }),
     }
 }
 

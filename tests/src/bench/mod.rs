@@ -8,7 +8,7 @@ mod latency;
 mod memory;
 mod moved;
 mod parse;
-mod process;
+pub mod process;
 mod scaling;
 mod site;
 mod tail;

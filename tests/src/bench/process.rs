@@ -8,21 +8,21 @@ use anyhow::{Context, Result};
 /// The CPU time, user and system, of all children of this process that have ended and were waited for.
 ///
 /// In steps of 10 ms: `/proc` counts in ticks of `USER_HZ`, which is 100 on every Linux (`man 5 proc_pid_stat`).
-pub(super) fn cpu_of_ended_children() -> Result<Duration> {
+pub fn cpu_of_ended_children() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").context("failed to read /proc/self/stat")?;
     let ticks = field(&stat, CHILDREN_USER)? + field(&stat, CHILDREN_SYSTEM)?;
     Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The CPU time, user and system, of a process that runs; in the same steps.
-pub(super) fn cpu(pid: u32) -> Result<Duration> {
+pub fn cpu(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
     Ok(Duration::from_millis((field(&stat, USER)? + field(&stat, SYSTEM)?) * 10))
 }
 
 /// A size of a process that runs by its name in `/proc/<pid>/status`: `VmRSS` is resident, `VmHWM` the most that was.
-pub(super) fn memory_bytes(pid: u32, name: &str) -> Result<u64> {
+pub fn memory_bytes(pid: u32, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
     let line = status

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use self::output::{Output, Stream};
 use crate::services::folder::Folder;
+use crate::services::kubernetes::Cluster;
 use crate::services::process::{self, Process};
 
 /// What to run.
@@ -67,6 +68,13 @@ impl Worker {
     /// Starts it, and returns at once.
     pub fn start(options: WorkerOptions) -> Result<Self> {
         Self::start_program(&program()?, options)
+    }
+
+    /// Starts `rollcall-operator` in the same way, within a cluster's network.
+    pub fn start_operator(cluster: &Cluster, mut options: WorkerOptions) -> Result<Self> {
+        let inside = format!("--net={}", cluster.network()?.display());
+        options.arguments.splice(0..0, [inside, operator()?.to_string_lossy().into_owned()]);
+        Self::start_program(Path::new("nsenter"), options)
     }
 
     /// Starts another build or program in the same way.
@@ -190,6 +198,11 @@ pub(crate) fn program() -> Result<PathBuf> {
         }
     }
     bail!("no rollcall program near {}: run `cargo lab test`, or set ROLLCALL_BIN to one", test.display())
+}
+
+/// `rollcall-operator`, which is built with it.
+pub(crate) fn operator() -> Result<PathBuf> {
+    Ok(program()?.with_file_name("rollcall-operator"))
 }
 
 #[cfg(test)]

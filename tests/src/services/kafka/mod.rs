@@ -47,7 +47,8 @@ impl Kafka {
         let ports = Ports::choose(&options)?;
         options.write(folder.path(), &ports)?;
         format_storage(&options, folder.path())?;
-        let mut arguments = java_arguments(&options)?;
+        let mut arguments = vec![hosts(&options, folder.path())?];
+        arguments.extend(java_arguments(&options)?);
         arguments.push("kafka.Kafka".to_owned());
         arguments.push(folder.path().join("server.properties").to_string_lossy().into_owned());
         let daemon = Daemon::new("kafka", java::java()?, arguments, folder.path()).at(options.its_place());
@@ -213,6 +214,15 @@ impl Ports {
             _ => self.of(listener),
         }
     }
+}
+
+/// What Java knows of names. A broker asks for its own address's name at each login, and no server of names answers in a
+/// cluster's network.
+fn hosts(options: &Options, folder: &Path) -> Result<String> {
+    let path = folder.join("hosts");
+    let text = format!("127.0.0.1 localhost\n{} kafka\n", options.its_place().host());
+    fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(format!("-Djdk.net.hosts.file={}", path.display()))
 }
 
 fn format_storage(options: &Options, folder: &Path) -> Result<()> {

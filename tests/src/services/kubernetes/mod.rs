@@ -153,20 +153,12 @@ impl Cluster {
     pub fn load_image(&self, name: &str, program: &Path) -> Result<()> {
         let folder = Folder::new("image")?;
         let archive = image::write(folder.path(), name, program)?;
-        let output = Command::new("timeout")
-            .arg(COMMAND_DEADLINE.as_secs().to_string())
-            .arg(containers::ctr()?)
-            .arg("--address")
-            .arg(self.folder.path().join("containerd.sock"))
-            .args(["--namespace", "k8s.io", "images", "import"])
-            .arg(archive)
-            .stdin(Stdio::null())
-            .output()
-            .context("failed to run ctr")?;
-        if !output.status.success() {
-            bail!("failed to load the image {name}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        self.ctr(&["images", "import", &archive.to_string_lossy()])
+    }
+
+    /// Gives an image one more name.
+    pub fn tag_image(&self, name: &str, other: &str) -> Result<()> {
+        self.ctr(&["images", "tag", name, other])
     }
 
     /// Kills the API server, as a crash would.
@@ -190,14 +182,30 @@ impl Cluster {
         self.programs().pause_api_server(false)
     }
 
+    fn ctr(&self, arguments: &[&str]) -> Result<()> {
+        let output = Command::new("timeout")
+            .arg(COMMAND_DEADLINE.as_secs().to_string())
+            .arg(containers::ctr()?)
+            .arg("--address")
+            .arg(self.folder.path().join("containerd.sock"))
+            .args(["--namespace", "k8s.io"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .context("failed to run ctr")?;
+        if !output.status.success() {
+            bail!("ctr {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
     fn start_programs(&self) -> Result<()> {
         self.programs().start_base(self.folder.path())?;
         // The API server takes its time; the images are loaded meanwhile.
         self.load_image(settings::PAUSE_IMAGE, &containers::pause()?)?;
         self.programs().start_rest()?;
-        let rollcall = worker::program()?;
-        self.load_image(WORKER_IMAGE, &rollcall)?;
-        self.load_image(OPERATOR_IMAGE, &rollcall.with_file_name("rollcall-operator"))?;
+        self.load_image(WORKER_IMAGE, &worker::program()?)?;
+        self.load_image(OPERATOR_IMAGE, &worker::operator()?)?;
         self.wait_for_api_server()?;
         for wait in [
             ["--for=create", "serviceaccount/default"],
