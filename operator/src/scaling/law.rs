@@ -15,14 +15,17 @@ use super::step::{self, Look, Mark, Verdict};
 /// Decides how many workers run. The same arguments give the same answer, in this process or in the next.
 pub fn decide(settings: &Settings, mut state: State, observation: &Observation<'_>) -> (State, Decision) {
     memory::settle(&mut state, observation);
-    let seen = demand::look(settings, observation, step::is_slow(&state, settings));
+    let mut seen = demand::look(settings, observation);
     let mut capacity = None;
-    if let Ok(demand) = &seen {
+    if let Ok(demand) = &mut seen {
         let is_blocked = step::is_blocked(&state, settings, observation, demand);
         memory::learn(&mut state, settings, observation, demand, is_blocked);
         memory::note_growth(&mut state, settings, observation.now_ms, demand.ends);
         state.blind_since_ms = None;
         capacity = known_capacity(&state, settings, demand);
+        if let Some(hasty) = step::overrun(&state, settings, observation, demand, capacity) {
+            *demand = hasty;
+        }
     } else {
         state.blind_since_ms.get_or_insert(observation.now_ms);
         memory::forget_levels(&mut state);
@@ -126,14 +129,15 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
         return hold(Reason::Measuring, &format!("It is not known yet {what}."));
     };
     memory::note_level(state, observation.now_ms, current, needed);
-    if observation.rollout {
-        return hold(Reason::RolloutInProgress, "New workers are being rolled out.");
-    }
     let moving_ms = state.settling_since_ms.map(|since_ms| observation.now_ms - since_ms);
     // Workers that start help against lag, but not against arrivals that exceed them all.
     let is_overrun = !look.is_enough_for_arrivals(capacity);
     if moving_ms.is_some_and(|moving_ms| moving_ms < PATIENCE_MS) && !is_overrun {
-        return hold(Reason::GroupUnstable, "Workers start, or the consumer group rebalances.");
+        return if observation.rollout {
+            hold(Reason::RolloutInProgress, ROLLOUT)
+        } else {
+            hold(Reason::GroupUnstable, "Workers start, or the consumer group rebalances.")
+        };
     }
     if is_idle(state, look) && step::may_go_down(state, look) {
         return Verdict::new(0, Reason::Idle, "No records come: the pipeline sleeps.").mark(Mark::Asleep);
@@ -143,6 +147,9 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
     }
     if is_overrun || !look.is_enough_for_lag(capacity) {
         return step::up(state, look, needed, capacity);
+    }
+    if observation.rollout {
+        return hold(Reason::RolloutInProgress, ROLLOUT);
     }
     step::down(state, look, capacity)
 }
@@ -240,9 +247,12 @@ fn figures(
         let look = Look { settings, observation, demand, capacity: Some(capacity), target };
         figures.needed = Some(look.needed(capacity));
         figures.hottest = Some(look.hottest(capacity));
+        figures.limit = look.limit(capacity);
     }
     figures
 }
 
-/// How long a group may take to settle before it no longer holds back steps up.
+const ROLLOUT: &str = "New workers are being rolled out.";
+/// How long a group may take to settle, or a rollout to end, before they no longer hold back steps up: what is stuck
+/// must not let the lag grow for good.
 const PATIENCE_MS: i64 = 300_000;

@@ -13,7 +13,11 @@ pub(super) fn settle(state: &mut State, observation: &Observation<'_>) {
     let now_ms = observation.now_ms;
     if !is_settled(observation) {
         state.stable_since_ms = None;
-        state.settling_since_ms.get_or_insert(now_ms);
+        let since_ms = *state.settling_since_ms.get_or_insert(now_ms);
+        if observation.rollout && Some(since_ms) == state.last_up_ms {
+            // It would count as the time that the step's workers take to start.
+            state.settling_since_ms = Some(now_ms);
+        }
         return;
     }
     state.stable_since_ms.get_or_insert(now_ms);
@@ -26,9 +30,9 @@ pub(super) fn settle(state: &mut State, observation: &Observation<'_>) {
     }
 }
 
-/// Whether all workers that are wanted are members of a stable group.
-pub(super) fn is_settled(observation: &Observation<'_>) -> bool {
-    observation.group_stable && observation.ready == observation.replicas
+/// Whether all workers that are wanted are members of a stable group, and none is to be replaced.
+fn is_settled(observation: &Observation<'_>) -> bool {
+    observation.group_stable && observation.ready == observation.replicas && !observation.rollout
 }
 
 /// Reports that are not too old.
@@ -48,13 +52,13 @@ pub(super) fn learn(
     demand: &Demand,
     is_blocked: bool,
 ) {
-    if is_blocked || state.stable_since_ms.is_none() || observation.rollout {
+    if is_blocked || state.stable_since_ms.is_none() {
         return;
     }
     let least_busy = if state.capacity.is_some() { BUSY } else { BARELY_BUSY };
     let mut measured: Vec<f64> = fresh(settings, observation)
         .filter(|worker| worker.since_ms.is_none_or(|since_ms| worker.at_ms - since_ms >= WARM_MS))
-        .filter(|worker| worker.busy >= least_busy && worker.rate > 0.0)
+        .filter(|worker| worker.busy >= least_busy && worker.rate > 0.0 && !only_waits(worker, state))
         .map(|worker| capacity_of(worker, settings, demand))
         .collect();
     measured.sort_by(f64::total_cmp);
@@ -73,6 +77,13 @@ pub(super) fn learn(
     if (found - before).abs() > NOISE * before {
         state.capacity = Some(whole(before + WEIGHT * (found - before)).unsigned_abs().max(1));
     }
+}
+
+/// Whether a worker waits for Redis or the producer most of the time, and does much less than it can. Long commits alone are
+/// no sign: more workers commit more.
+pub(super) fn only_waits(worker: &WorkerReport, state: &State) -> bool {
+    let waits = worker.blocked.is_some_and(|blocked| blocked > MOSTLY);
+    waits && state.capacity.is_some_and(|capacity| worker.rate < MOSTLY * count(capacity))
 }
 
 /// A worker that is as busy as can be and lags does what it does, whatever its busy share says (FLINK-33306).
@@ -160,6 +171,8 @@ const BUSY: f64 = 0.2;
 const BARELY_BUSY: f64 = 0.02;
 /// A worker that is this busy is not waiting for others.
 pub(super) const SATURATED: f64 = 0.8;
+/// More of the time than this, or of what a worker can do, is most of it.
+const MOSTLY: f64 = 0.5;
 /// What a saturated worker claims beyond this is doubted.
 const DOUBTFUL: f64 = 1.15;
 /// A worker this young is still warming up.
