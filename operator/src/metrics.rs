@@ -163,6 +163,8 @@ fn labels(key: &ObjectRef<Rollcall>) -> ByPipeline {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::scaling::{Figures, Reason};
 
@@ -180,7 +182,7 @@ mod tests {
                 _ => "",
             };
             // The encoder adds a full stop of its own.
-            rows += &format!("| `{name}{suffix}` | {}. |\n", help.trim_end_matches('.'));
+            writeln!(rows, "| `{name}{suffix}` | {}. |", help.trim_end_matches('.')).unwrap();
         }
         rows
     }

@@ -68,7 +68,7 @@ impl Clients {
     }
 
     fn client(&self, config: &ClientConfig) -> KafkaResult<Arc<Client>> {
-        let entries: BTreeMap<_, _> = config.config_map().iter().collect();
+        let entries: BTreeMap<_, _> = config.config_map().into_iter().collect();
         let key = checksum(&format!("{entries:?}"));
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = shared.get(&key).and_then(Weak::upgrade) {

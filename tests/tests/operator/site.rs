@@ -244,8 +244,23 @@ impl Site {
             say(&["logs", "--selector=app.kubernetes.io/name=rollcall-operator", "--tail=60"]),
             say(&["logs", "--selector=app.kubernetes.io/name=rollcall-worker", "--tail=40"]),
             say(&["get", "rcl", "--output=yaml"]),
+            self.readiness().unwrap_or_else(|error| format!("{error:#}")),
         ]
         .join("\n")
+    }
+
+    /// What the workers say of their readiness.
+    fn readiness(&self) -> Result<String> {
+        let pods = self.get(&["pods", "--selector=app.kubernetes.io/name=rollcall-worker"])?;
+        let mut said = String::new();
+        for pod in pods.get("items").and_then(Value::as_array).context("no list of pods")? {
+            let address = format!("{}:9090", text(pod, "/status/podIP"));
+            let answer = http::get(&address, "/readyz").map(|answer| answer.body);
+            let name = text(pod, "/metadata/name");
+            said += &answer
+                .map_or_else(|error| format!("{name}: {error:#}\n"), |body| format!("{name}: {body}\n"));
+        }
+        Ok(said)
     }
 }
 

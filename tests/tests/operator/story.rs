@@ -48,6 +48,7 @@ fn is_traced(site: &Site, jaeger: &Jaeger) -> Result<()> {
         ("rollcall", format!("send {source}")),
         ("rollcall", format!("process {source}")),
         ("rollcall-operator", "reconcile".to_owned()),
+        ("rollcall-operator", "scale".to_owned()),
     ] {
         site.until(&format!("the span {name}"), || {
             let spans = jaeger.spans(service)?;

@@ -129,7 +129,7 @@ async fn fill(api: &Api, made: &Made) {
             // Workers of before do not say it.
             let (since_ms, blocked) =
                 if age_ms % 2 == 0 { (Some(time_ms), Some(0.25)) } else { (None, None) };
-            Report { positions, log_ends, since_ms, blocked, ..Report::at(time_ms) }.to_json()
+            Report { since_ms, blocked, positions, log_ends, ..Report::at(time_ms) }.to_json()
         });
         world.store.report(name, &json).await.unwrap();
     }
