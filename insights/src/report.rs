@@ -20,8 +20,15 @@ pub struct Report {
     pub partitions: Vec<i32>,
     /// Source records a second.
     pub records_per_second: f64,
-    /// Share of the time in which the worker worked.
+    /// Since when the worker runs, in milliseconds since 1970; none from a worker that did not say so yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// Share of the time in which the worker worked, or waited for its producer.
     pub busy: f64,
+    /// Share of the time in which it waited for its producer, or for Redis with all partitions paused; none from a worker that
+    /// did not say so yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<f64>,
     /// Next source offsets.
     pub positions: BTreeMap<i32, i64>,
     /// Last stable offsets of the source topic.
@@ -38,7 +45,9 @@ impl Report {
             time_ms,
             partitions: Vec::new(),
             records_per_second: 0.0,
+            since_ms: None,
             busy: 0.0,
+            blocked: None,
             positions: BTreeMap::new(),
             log_ends: BTreeMap::new(),
             through_ms: BTreeMap::new(),
@@ -83,5 +92,13 @@ mod tests {
         assert!(read.is_of_the_gone(31_000));
         assert_eq!(read.age(-5), Duration::ZERO);
         assert_eq!(Report::parse("{}"), None);
+    }
+
+    #[test]
+    fn a_report_of_an_older_worker_is_read() {
+        let older = r#"{"time":"","time_ms":1,"partitions":[],"records_per_second":0.0,"busy":0.0,"positions":{},
+            "log_ends":{},"through_ms":{}}"#;
+        let read = Report::parse(older).unwrap();
+        assert_eq!((read.since_ms, read.blocked), (None, None));
     }
 }

@@ -242,10 +242,10 @@ fn worker_report(json: &str) -> Option<WorkerReport> {
     let report = Report::parse(json)?;
     Some(WorkerReport {
         at_ms: report.time_ms,
-        since_ms: None,
+        since_ms: report.since_ms,
         rate: report.records_per_second,
         busy: report.busy,
-        blocked: None,
+        blocked: report.blocked,
         partitions: report.partitions,
     })
 }
@@ -262,10 +262,11 @@ mod tests {
     #[test]
     fn a_report_is_read_as_workers_write_it() {
         let json = r#"{"time":"2026-11-22T05:00:00.000Z","time_ms":5,"partitions":[0,2],"records_per_second":1.5,
-            "busy":0.25,"positions":{"0":1},"log_ends":{"0":2},"through_ms":{}}"#;
+            "since_ms":3,"busy":0.25,"blocked":0.125,"positions":{"0":1},"log_ends":{"0":2},"through_ms":{}}"#;
         let report = worker_report(json).unwrap();
         assert_eq!((report.at_ms, report.rate, report.busy), (5, 1.5, 0.25));
-        assert_eq!((report.since_ms, report.blocked, report.partitions), (None, None, vec![0, 2]));
+        assert_eq!((report.since_ms, report.blocked), (Some(3), Some(0.125)));
+        assert_eq!(report.partitions, [0, 2]);
         assert_eq!(worker_report("{}"), None);
     }
 }

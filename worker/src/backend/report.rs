@@ -33,7 +33,9 @@ pub(super) async fn report(context: Arc<Context>, report: pump::Report) {
     let stored = Report {
         partitions,
         records_per_second: (report.records_per_second * 10.0).round() / 10.0,
-        busy: (report.busy * 1000.0).round() / 1000.0,
+        since_ms: Some(report.since_ms),
+        busy: thousandths(report.busy),
+        blocked: Some(thousandths(report.blocked)),
         positions,
         log_ends: ends,
         through_ms,
@@ -42,6 +44,10 @@ pub(super) async fn report(context: Arc<Context>, report: pump::Report) {
     if let Err(error) = context.store.report(&context.name, &stored.to_json()).await {
         tracing::debug!(%error, "failed to store this worker's report");
     }
+}
+
+fn thousandths(share: f64) -> f64 {
+    (share * 1000.0).round() / 1000.0
 }
 
 /// Partitions that were added to the source topic are published too.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use rdkafka::config::ClientConfig;
@@ -23,6 +23,7 @@ pub struct Producer {
     callbacks: Box<Callbacks>,
     connections: Box<Connections>,
     topics: RefCell<Vec<(CString, Rc<Handle>)>>,
+    waited: Cell<Duration>,
 }
 
 /// A record that a broker did not take.
@@ -72,7 +73,7 @@ impl Producer {
                 connections.watch(conf);
             },
         )?;
-        Ok(Self { client, callbacks, connections, topics: RefCell::default() })
+        Ok(Self { client, callbacks, connections, topics: RefCell::default(), waited: Cell::default() })
     }
 
     /// A handle of a topic.
@@ -133,7 +134,11 @@ impl Producer {
                 unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), arguments.len()) };
             match Error::check("failed to produce", error) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.code == RDKafkaErrorCode::QueueFull => self.poll(QUEUE_FULL_WAIT),
+                Err(error) if error.code == RDKafkaErrorCode::QueueFull => {
+                    let since = Instant::now();
+                    self.poll(QUEUE_FULL_WAIT);
+                    self.waited.set(self.waited.get() + since.elapsed());
+                }
                 Err(error) => {
                     // SAFETY: librdkafka takes the headers only when the call succeeds.
                     unsafe { sys::rd_kafka_headers_destroy(headers) };
@@ -141,6 +146,11 @@ impl Producer {
                 }
             }
         }
+    }
+
+    /// How long records waited for room in the queue since this was last asked.
+    pub fn take_waited(&self) -> Duration {
+        self.waited.take()
     }
 
     /// Adds consumed offsets to the transaction.

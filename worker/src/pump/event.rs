@@ -98,8 +98,12 @@ pub(crate) enum Cause {
 pub(crate) struct Report {
     /// Source records a second since the last report.
     pub(crate) records_per_second: f64,
-    /// Share of the time in which the pump worked, 0 to 1.
+    /// Since when the pump runs, in milliseconds since 1970.
+    pub(crate) since_ms: i64,
+    /// Share of the time in which the pump worked or waited for its producer, 0 to 1.
     pub(crate) busy: f64,
+    /// Share of the time in which it waited for its producer, or for Redis with all partitions paused, 0 to 1.
+    pub(crate) blocked: f64,
     /// Next offset and Kafka timestamp (milliseconds, -1 unknown) of the last counted record, by partition.
     pub(crate) positions: BTreeMap<i32, (i64, i64)>,
 }

@@ -13,6 +13,7 @@ use super::event::{Cause, Origin, Report, Request};
 use super::lease::LeaseId;
 use super::run::Pause;
 use crate::client::{Consumer, Position};
+use crate::clock::now_ms;
 use crate::crash::{self, Point};
 use crate::telemetry::Zombie;
 
@@ -164,6 +165,9 @@ impl Core {
         self.release_held(consumer);
         self.reload_level(consumer);
         self.look_for_stalls(consumer);
+        let waits_for_redis = self.leases.runs().next().is_some()
+            && self.leases.runs().all(|run| run.pause == Some(Pause::Skew));
+        self.spent.turn(Instant::now(), waits_for_redis);
         let since = self.last_housekeeping_at.elapsed();
         if since < HOUSEKEEPING_EVERY && !self.report_due {
             return;
@@ -177,15 +181,17 @@ impl Core {
         }
         #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
         let records_per_second = records as f64 / since.as_secs_f64();
-        let busy = std::mem::take(&mut self.busy).as_secs_f64() / since.as_secs_f64();
+        self.spent.blocked += self.producer.producer.take_waited();
+        let (busy, blocked) = self.spent.take(since);
+        let since_ms = self.spent.since_ms;
         let positions = self
             .leases
             .runs()
             .map(|run| (run.partition, (run.at.state_next, run.last_timestamp_ms())))
             .collect();
         let queues = [("consumer", consumer.queues()), ("producer", self.producer.producer.queues())];
-        self.telemetry().metrics.pump(busy.min(1.0), queues);
-        self.send(Request::Report(Report { records_per_second, busy: busy.min(1.0), positions }));
+        self.telemetry().metrics.pump(busy, queues);
+        self.send(Request::Report(Report { records_per_second, since_ms, busy, blocked, positions }));
         let mut tokens = Vec::new();
         for (id, run) in self.leases.runs_mut() {
             if let Some(token) = run.at.expects_stored() {
@@ -232,6 +238,39 @@ impl Core {
     }
 }
 
+/// How the pump spends its time.
+pub(super) struct Spent {
+    /// Since when it runs, in milliseconds since 1970.
+    since_ms: i64,
+    turned_at: Instant,
+    /// In work and in waiting for the producer, since the last report.
+    pub(super) busy: Duration,
+    /// In waiting for the producer, or for Redis with all partitions paused, since the last report.
+    pub(super) blocked: Duration,
+}
+
+impl Spent {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since_ms: now_ms(), turned_at: now, busy: Duration::ZERO, blocked: Duration::ZERO }
+    }
+
+    /// A turn is over.
+    fn turn(&mut self, now: Instant, waits_for_redis: bool) {
+        let took = now.duration_since(std::mem::replace(&mut self.turned_at, now));
+        if waits_for_redis {
+            self.blocked += took;
+        }
+    }
+
+    /// The shares of that time, which begin anew.
+    fn take(&mut self, of: Duration) -> (f64, f64) {
+        let share = |spent: &mut Duration| {
+            (std::mem::take(spent).as_secs_f64() / of.as_secs_f64().max(f64::EPSILON)).min(1.0)
+        };
+        (share(&mut self.busy), share(&mut self.blocked))
+    }
+}
+
 /// How often a partition's state is stored.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -244,3 +283,19 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);
 /// How far Kafka may run ahead of Redis in a partition.
 const SKEW_RECORDS_MAX: i64 = 1_000_000;
 const SKEW_TIME_MAX: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_redis_is_no_work_but_blocks_and_each_report_begins_anew() {
+        let start = Instant::now();
+        let mut spent = Spent::new(start);
+        spent.turn(start + Duration::from_secs(1), false);
+        spent.turn(start + Duration::from_secs(3), true);
+        spent.busy = Duration::from_secs(6);
+        assert_eq!(spent.take(Duration::from_secs(4)), (1.0, 0.5));
+        assert_eq!(spent.take(Duration::from_secs(4)), (0.0, 0.0));
+    }
+}

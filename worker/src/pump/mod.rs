@@ -122,7 +122,7 @@ struct Core {
     report_due: bool,
     /// Counts batch calls.
     batch_number: u64,
-    busy: Duration,
+    spent: flush::Spent,
     /// Logins since the start, while none has passed the filter.
     unpassed: u32,
     /// Records read below a gate since the last report.
@@ -192,7 +192,7 @@ impl Core {
             last_stall_check_at: now,
             report_due: false,
             batch_number: 0,
-            busy: Duration::ZERO,
+            spent: flush::Spent::new(now),
             unpassed: 0,
             gated: 0,
             tally: Tally::default(),
@@ -253,7 +253,7 @@ impl Core {
             }
             self.flush_due();
             self.housekeep(consumer);
-            self.busy += woke_at.elapsed();
+            self.spent.busy += woke_at.elapsed();
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }

@@ -69,6 +69,7 @@ impl Core {
         let started_at = Instant::now();
         let committing = self.spans.commit(commits.len());
         let outcome = self.try_commit(consumer, &commits);
+        self.spent.blocked += started_at.elapsed();
         let outputs = self.delivery.produced.iter().filter(|produced| produced.output).count();
         self.spans.sent(self.producing_since.take(), outputs, outcome.as_ref().err());
         if let (Some(committing), Err(error)) = (&committing, &outcome) {

@@ -126,7 +126,10 @@ async fn fill(api: &Api, made: &Made) {
         let json = report.as_ref().map_or("no report".to_owned(), |(age_ms, positions, log_ends)| {
             let (positions, log_ends) = (positions.clone(), log_ends.clone());
             let time_ms = crate::http::now_ms() - age_ms;
-            Report { positions, log_ends, ..Report::at(time_ms) }.to_json()
+            // Workers of before do not say it.
+            let (since_ms, blocked) =
+                if age_ms % 2 == 0 { (Some(time_ms), Some(0.25)) } else { (None, None) };
+            Report { since_ms, blocked, positions, log_ends, ..Report::at(time_ms) }.to_json()
         });
         world.store.report(name, &json).await.unwrap();
     }
