@@ -55,13 +55,8 @@ impl Demand {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unknown(pub(super) String);
 
-/// Reads the history. A missing answer is unknown, and never zero. Where workers start slowly (`is_hasty`), there is no
-/// time to make sure of a rise.
-pub(super) fn look(
-    settings: &Settings,
-    observation: &Observation<'_>,
-    is_hasty: bool,
-) -> Result<Demand, Unknown> {
+/// Reads the history. A missing answer is unknown, and never zero.
+pub(super) fn look(settings: &Settings, observation: &Observation<'_>) -> Result<Demand, Unknown> {
     let history = observation.offsets;
     let latest = history.latest().ok_or_else(|| Unknown("no offsets have been read yet".to_owned()))?;
     let old_ms = observation.now_ms - latest.at_ms;
@@ -78,19 +73,23 @@ pub(super) fn look(
     if answered < partitions {
         return Err(Unknown(format!("only {answered} of {partitions} partitions answered")));
     }
-    Ok(measure(history, latest, observation, is_hasty))
-}
-
-fn measure(history: &History, latest: &Offsets, observation: &Observation<'_>, is_hasty: bool) -> Demand {
     let short = Arrivals::over(history, latest, SHORT_MS);
     let long = Arrivals::over(history, latest, LONG_MS);
     // The set with the larger sum: quick to see a rise, slow to believe a fall.
-    let mut arrivals = if short.sum() >= long.sum() { &short } else { &long };
-    let hasty = Arrivals::over(history, latest, HASTY_MS);
-    if is_hasty && short.is_measured && hasty.sum() > arrivals.sum() {
-        arrivals = &hasty;
-    }
-    let mut demand = Demand { is_measured: short.is_measured, ..Demand::default() };
+    let arrivals = if short.sum() >= long.sum() { &short } else { &long };
+    Ok(measure(latest, observation, arrivals))
+}
+
+/// The same by what arrived in the newest seconds alone: a rise at once, and noise too.
+pub(super) fn look_hastily(observation: &Observation<'_>) -> Option<Demand> {
+    let latest = observation.offsets.latest()?;
+    let newest = Arrivals::over(observation.offsets, latest, HASTY_MS);
+    Some(measure(latest, observation, &newest))
+}
+
+fn measure(latest: &Offsets, observation: &Observation<'_>, arrivals: &Arrivals) -> Demand {
+    let history = observation.offsets;
+    let mut demand = Demand { is_measured: arrivals.is_measured, ..Demand::default() };
     for (now, arrival) in latest.partitions.iter().zip(&arrivals.rates) {
         let at = now.position(observation.from_earliest);
         let lag = now.end.saturating_sub(at).max(0);

@@ -15,14 +15,17 @@ use super::step::{self, Look, Mark, Verdict};
 /// Decides how many workers run. The same arguments give the same answer, in this process or in the next.
 pub fn decide(settings: &Settings, mut state: State, observation: &Observation<'_>) -> (State, Decision) {
     memory::settle(&mut state, observation);
-    let seen = demand::look(settings, observation, step::is_slow(&state, settings));
+    let mut seen = demand::look(settings, observation);
     let mut capacity = None;
-    if let Ok(demand) = &seen {
+    if let Ok(demand) = &mut seen {
         let is_blocked = step::is_blocked(&state, settings, observation, demand);
         memory::learn(&mut state, settings, observation, demand, is_blocked);
         memory::note_growth(&mut state, settings, observation.now_ms, demand.ends);
         state.blind_since_ms = None;
         capacity = known_capacity(&state, settings, demand);
+        if let Some(hasty) = step::overrun(&state, settings, observation, demand, capacity) {
+            *demand = hasty;
+        }
     } else {
         state.blind_since_ms.get_or_insert(observation.now_ms);
         memory::forget_levels(&mut state);

@@ -64,7 +64,10 @@ impl Look<'_> {
 
     /// Whether the present number is enough for what arrives, with something to spare.
     pub(super) fn is_enough_for_arrivals(&self, capacity: f64) -> bool {
-        let high = self.settings.high().min(self.target + SPARE).max(self.target);
+        let planned = self.settings.target();
+        // What is kept in reserve for a sudden rise must be there when it comes.
+        let spare = if self.target < planned { 0.0 } else { SPARE };
+        let high = self.settings.high().min(self.target + spare).max(self.target);
         self.weights(capacity, high, false).fit(self.observation.replicas)
     }
 
@@ -108,23 +111,35 @@ impl Look<'_> {
 
 /// The share of a worker that a step aims at. Where workers take so long to start that a sudden rise would break the
 /// latency target before they come, there are spare ones for it: with a delay `d`, a target `t` and a rise to `r` times
-/// the load, the oldest record is `d * (1 - share of the new load that the present workers do)` old at the end.
+/// the load, the oldest record is `d * (1 - share of the new load that the present workers do)` old at the end, and waits
+/// once more while its partition moves.
 pub(super) fn target(state: &State, settings: &Settings) -> f64 {
     let target = settings.target();
     let late = late_share(state, settings);
     if late > 0.0 { target.min((1.0 / (RISE * late)).max(LEAST_TARGET)) } else { target }
 }
 
-/// Whether a sudden rise would break the latency target before new workers come.
-pub(super) fn is_slow(state: &State, settings: &Settings) -> bool {
-    late_share(state, settings) > 0.0
+/// What the newest seconds ask for, where that is more than all workers can do and they take so long to start that there is
+/// no time to make sure of it.
+pub(super) fn overrun(
+    state: &State,
+    settings: &Settings,
+    observation: &Observation<'_>,
+    demand: &Demand,
+    capacity: Option<f64>,
+) -> Option<Demand> {
+    let is_slow = late_share(state, settings) > 0.0;
+    let capacity = capacity.filter(|_| is_slow && demand.is_measured)?;
+    let hasty = demand::look_hastily(observation)?;
+    let fits = Weights::new(&hasty.loads, capacity, settings.high(), None).fit(observation.replicas);
+    (!fits && hasty.arrival() > demand.arrival()).then_some(hasty)
 }
 
 /// The part of the delay until new workers work that is beyond the latency target.
 fn late_share(state: &State, settings: &Settings) -> f64 {
     let settle_ms = state.settle_ms.filter(|_| settings.profile == Profile::Latency).unwrap_or(0);
     let delay_ms = number(settle_ms.saturating_add(settings.interval.ms().saturating_mul(LOOKS)));
-    1.0 - number(settings.latency_target.ms()) / delay_ms.max(1.0)
+    1.0 - number((settings.latency_target.ms() - MOVE_MS).max(0)) / delay_ms.max(1.0)
 }
 
 /// Whether workers lag for another reason than their own work: they are not busy, or wait most of the time.
@@ -310,12 +325,12 @@ const PARTITION_BOUND: &str =
     "One partition gets more than a whole worker does: no number of workers helps it.";
 /// A step up is due when arrivals exceed the target by so much.
 const SPARE: f64 = 0.1;
-/// The rise that is survived without breaking the latency target, however long workers take to start.
+/// The rise that is survived without breaking the latency target, as far as [`LEAST_TARGET`] lets it.
 const RISE: f64 = 4.0;
 /// Looks until a rise is seen for what it is.
 const LOOKS: i64 = 2;
-/// At least so much of each worker is planned for, and the rest is spare.
-const LEAST_TARGET: f64 = 0.5;
+/// At least so much of each worker is planned for; the rest is spare.
+const LEAST_TARGET: f64 = 0.55;
 /// A group that is stable for so long shows what its workers do.
 const SETTLED_MS: i64 = 60_000;
 /// A worker that waits more than this is blocked.
@@ -324,5 +339,7 @@ const MOSTLY_BLOCKED: f64 = 0.5;
 const NOTABLE: f64 = 0.1;
 /// The longest backoff, as a multiple of the first.
 const MOST_BACKOFF: i64 = 8;
+/// How long a partition waits while it moves to another worker.
+const MOVE_MS: i64 = 5_000;
 /// Steps down are at least so far apart.
 const BETWEEN_DOWNS_MS: i64 = 300_000;
