@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::observe::{Observed, Reach};
 use crate::resource::{DesiredState, Rollcall, StartFrom};
 use crate::scaling::{self, Decision, Observation, State};
-use crate::status::is_rolling;
+use crate::status::has_former_pods;
 
 /// Asks the law.
 pub(super) fn decide(
@@ -32,7 +32,7 @@ pub(super) fn decide(
             && observed.members.and_then(|members| u32::try_from(members).ok()) == Some(ready),
         replicas: count(workers.and_then(|workers| workers.replicas)),
         ready,
-        rollout: deployment.is_some_and(is_rolling),
+        rollout: deployment.is_some_and(has_former_pods),
     };
     let (state, decision) = scaling::decide(&spec.scaling, state, &observation);
     tracing::debug!(

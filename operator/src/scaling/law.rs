@@ -129,14 +129,15 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
         return hold(Reason::Measuring, &format!("It is not known yet {what}."));
     };
     memory::note_level(state, observation.now_ms, current, needed);
-    if observation.rollout {
-        return hold(Reason::RolloutInProgress, "New workers are being rolled out.");
-    }
     let moving_ms = state.settling_since_ms.map(|since_ms| observation.now_ms - since_ms);
     // Workers that start help against lag, but not against arrivals that exceed them all.
     let is_overrun = !look.is_enough_for_arrivals(capacity);
     if moving_ms.is_some_and(|moving_ms| moving_ms < PATIENCE_MS) && !is_overrun {
-        return hold(Reason::GroupUnstable, "Workers start, or the consumer group rebalances.");
+        return if observation.rollout {
+            hold(Reason::RolloutInProgress, ROLLOUT)
+        } else {
+            hold(Reason::GroupUnstable, "Workers start, or the consumer group rebalances.")
+        };
     }
     if is_idle(state, look) && step::may_go_down(state, look) {
         return Verdict::new(0, Reason::Idle, "No records come: the pipeline sleeps.").mark(Mark::Asleep);
@@ -146,6 +147,9 @@ fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
     }
     if is_overrun || !look.is_enough_for_lag(capacity) {
         return step::up(state, look, needed, capacity);
+    }
+    if observation.rollout {
+        return hold(Reason::RolloutInProgress, ROLLOUT);
     }
     step::down(state, look, capacity)
 }
@@ -247,5 +251,7 @@ fn figures(
     figures
 }
 
-/// How long a group may take to settle before it no longer holds back steps up.
+const ROLLOUT: &str = "New workers are being rolled out.";
+/// How long a group may take to settle, or a rollout to end, before they no longer hold back steps up: what is stuck
+/// must not let the lag grow for good.
 const PATIENCE_MS: i64 = 300_000;

@@ -13,7 +13,11 @@ pub(super) fn settle(state: &mut State, observation: &Observation<'_>) {
     let now_ms = observation.now_ms;
     if !is_settled(observation) {
         state.stable_since_ms = None;
-        state.settling_since_ms.get_or_insert(now_ms);
+        let since_ms = *state.settling_since_ms.get_or_insert(now_ms);
+        if observation.rollout && Some(since_ms) == state.last_up_ms {
+            // It would count as the time that the step's workers take to start.
+            state.settling_since_ms = Some(now_ms);
+        }
         return;
     }
     state.stable_since_ms.get_or_insert(now_ms);
@@ -26,9 +30,9 @@ pub(super) fn settle(state: &mut State, observation: &Observation<'_>) {
     }
 }
 
-/// Whether all workers that are wanted are members of a stable group.
-pub(super) fn is_settled(observation: &Observation<'_>) -> bool {
-    observation.group_stable && observation.ready == observation.replicas
+/// Whether all workers that are wanted are members of a stable group, and none is to be replaced.
+fn is_settled(observation: &Observation<'_>) -> bool {
+    observation.group_stable && observation.ready == observation.replicas && !observation.rollout
 }
 
 /// Reports that are not too old.
@@ -48,7 +52,7 @@ pub(super) fn learn(
     demand: &Demand,
     is_blocked: bool,
 ) {
-    if is_blocked || state.stable_since_ms.is_none() || observation.rollout {
+    if is_blocked || state.stable_since_ms.is_none() {
         return;
     }
     let least_busy = if state.capacity.is_some() { BUSY } else { BARELY_BUSY };

@@ -64,12 +64,17 @@ impl Workers {
 }
 
 /// Whether pods of an older template are there, or the newest one was not looked at yet.
-pub fn is_rolling(deployment: &Deployment) -> bool {
+fn is_rolling(deployment: &Deployment) -> bool {
     let Some(status) = &deployment.status else {
         return true;
     };
-    status.observed_generation < deployment.metadata.generation
-        || status.replicas.unwrap_or(0) > status.updated_replicas.unwrap_or(0)
+    status.observed_generation < deployment.metadata.generation || has_former_pods(deployment)
+}
+
+/// Whether pods of an older template are there. Another number of workers alone is no rollout.
+pub fn has_former_pods(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    status.is_some_and(|status| status.replicas.unwrap_or(0) > status.updated_replicas.unwrap_or(0))
 }
 
 fn trouble(deployment: &Deployment) -> Option<(String, String)> {

@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 
 pub use self::conditions::{Fact, Is, TYPES, conditions, transitions};
-pub use self::facts::is_rolling;
+pub use self::facts::has_former_pods;
 use crate::build;
 use crate::clock::rfc3339;
 use crate::observe::Observed;
