@@ -58,7 +58,7 @@ pub(super) fn learn(
     let least_busy = if state.capacity.is_some() { BUSY } else { BARELY_BUSY };
     let mut measured: Vec<f64> = fresh(settings, observation)
         .filter(|worker| worker.since_ms.is_none_or(|since_ms| worker.at_ms - since_ms >= WARM_MS))
-        .filter(|worker| worker.busy >= least_busy && worker.rate > 0.0)
+        .filter(|worker| worker.busy >= least_busy && worker.rate > 0.0 && !only_waits(worker, state))
         .map(|worker| capacity_of(worker, settings, demand))
         .collect();
     measured.sort_by(f64::total_cmp);
@@ -77,6 +77,13 @@ pub(super) fn learn(
     if (found - before).abs() > NOISE * before {
         state.capacity = Some(whole(before + WEIGHT * (found - before)).unsigned_abs().max(1));
     }
+}
+
+/// Whether a worker waits for Redis or the producer most of the time, and does much less than it can. Long commits alone are
+/// no sign: more workers commit more.
+pub(super) fn only_waits(worker: &WorkerReport, state: &State) -> bool {
+    let waits = worker.blocked.is_some_and(|blocked| blocked > MOSTLY);
+    waits && state.capacity.is_some_and(|capacity| worker.rate < MOSTLY * count(capacity))
 }
 
 /// A worker that is as busy as can be and lags does what it does, whatever its busy share says (FLINK-33306).
@@ -164,6 +171,8 @@ const BUSY: f64 = 0.2;
 const BARELY_BUSY: f64 = 0.02;
 /// A worker that is this busy is not waiting for others.
 pub(super) const SATURATED: f64 = 0.8;
+/// More of the time than this, or of what a worker can do, is most of it.
+const MOSTLY: f64 = 0.5;
 /// What a saturated worker claims beyond this is doubted.
 const DOUBTFUL: f64 = 1.15;
 /// A worker this young is still warming up.

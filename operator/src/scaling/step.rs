@@ -142,7 +142,7 @@ fn late_share(state: &State, settings: &Settings) -> f64 {
     1.0 - number((settings.latency_target.ms() - MOVE_MS).max(0)) / delay_ms.max(1.0)
 }
 
-/// Whether workers lag for another reason than their own work: they are not busy, or wait most of the time.
+/// Whether workers lag for another reason than their own work: they are not busy, or busy with waiting.
 pub(super) fn is_blocked(
     state: &State,
     settings: &Settings,
@@ -157,9 +157,7 @@ pub(super) fn is_blocked(
         .filter(|worker| memory::has_late_partition(worker, settings, demand))
         .peekable();
     behind.peek().is_some()
-        && behind.all(|worker| {
-            worker.busy < memory::SATURATED || worker.blocked.is_some_and(|blocked| blocked > MOSTLY_BLOCKED)
-        })
+        && behind.all(|worker| worker.busy < memory::SATURATED || memory::only_waits(worker, state))
 }
 
 /// Looks at what the last step up gained, once; a useless one is taken back.
@@ -333,8 +331,6 @@ const LOOKS: i64 = 2;
 const LEAST_TARGET: f64 = 0.55;
 /// A group that is stable for so long shows what its workers do.
 const SETTLED_MS: i64 = 60_000;
-/// A worker that waits more than this is blocked.
-const MOSTLY_BLOCKED: f64 = 0.5;
 /// A gain below this share of the present rate is lost in noise.
 const NOTABLE: f64 = 0.1;
 /// The longest backoff, as a multiple of the first.

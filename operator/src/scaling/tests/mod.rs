@@ -2,6 +2,7 @@
 
 mod issues;
 mod properties;
+mod rules;
 
 use super::demand::number;
 use super::{
@@ -30,10 +31,13 @@ pub(super) struct World {
     pub(super) reads: bool,
     /// Whether workers report.
     pub(super) reports: bool,
+    pub(super) rollout: bool,
     pub(super) paused: bool,
     pub(super) requested: Option<u32>,
     /// The most that a worker says of its busy share.
     pub(super) most_busy: f64,
+    /// Whether workers wait for what is downstream whenever they do nothing else, and are busy with it.
+    pub(super) waits: bool,
     /// Whether what is decided is done.
     pub(super) obeys: bool,
     pub(super) decisions: Vec<Decision>,
@@ -41,7 +45,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(partitions: i32, replicas: u32, arrival: i64) -> Self {
-        let first = |partition| PartitionOffsets { partition, end: 0, start: 0, committed: Some(0) };
+        let first = |partition| PartitionOffsets { partition, end: FIRST, start: 0, committed: Some(FIRST) };
         Self {
             settings: Settings::default(),
             state: State { capacity: Some(1000), ..State::default() },
@@ -56,9 +60,11 @@ impl World {
             from_earliest: true,
             reads: true,
             reports: true,
+            rollout: false,
             paused: false,
             requested: None,
             most_busy: 1.0,
+            waits: false,
             obeys: true,
             decisions: Vec::new(),
         }
@@ -82,8 +88,8 @@ impl World {
                 at_ms: self.now_ms,
                 since_ms: None,
                 rate,
-                busy: (rate / number(self.capacity)).min(self.most_busy),
-                blocked: None,
+                busy: if self.waits { 1.0 } else { (rate / number(self.capacity)).min(self.most_busy) },
+                blocked: self.waits.then_some(0.6),
                 partitions: all.iter().copied().filter(|id| i64::from(*id) % ready == index).collect(),
             })
             .collect()
@@ -127,7 +133,7 @@ impl World {
             group_stable: self.ready() == self.replicas,
             replicas: self.replicas,
             ready: self.ready(),
-            rollout: false,
+            rollout: self.rollout,
         }
     }
 
@@ -139,6 +145,13 @@ impl World {
         self.look()
     }
 
+    /// The group goes back by so many records in so many partitions: a lag without arrivals.
+    pub(super) fn fall_behind(&mut self, partitions: usize, records: i64) {
+        for entry in self.partitions.iter_mut().take(partitions) {
+            entry.committed = entry.committed.map(|committed| committed - records);
+        }
+    }
+
     /// How often the number of workers changed.
     pub(super) fn steps(&self) -> usize {
         self.decisions.windows(2).filter(|pair| pair[0].replicas != pair[1].replicas).count()
@@ -146,3 +159,5 @@ impl World {
 }
 
 const LOOK_S: i64 = 10;
+/// Where the log ends at first.
+const FIRST: i64 = 1_000_000;

@@ -101,6 +101,27 @@ proptest! {
         }
     }
 
+    /// Offsets of the last minutes and reports are lost with the process; what was there before is in the status.
+    #[test]
+    fn an_operator_that_comes_back_takes_nothing_away_and_lets_nobody_start_before_it_has_looked(
+        events in events(),
+        at in 0..200_usize,
+    ) {
+        let mut world = World::new(24, 4, 100);
+        events.iter().take(at).for_each(|event| {
+            apply(&mut world, event);
+            world.look();
+        });
+        let before = world.replicas;
+        world.history = super::super::History::default();
+        (world.reads, world.reports) = (true, true);
+        for _ in 0..2 {
+            prop_assert_eq!(world.look().replicas, before);
+        }
+        let _more = world.run(120);
+        prop_assert!(world.decisions.last().is_some_and(|last| last.reason != Reason::LagUnknown));
+    }
+
     #[test]
     fn more_to_do_never_means_fewer_workers(
         replicas in 1..24_u32,

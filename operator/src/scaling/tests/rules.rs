@@ -1,0 +1,78 @@
+//! Rules that no published mistake stands for.
+
+use super::super::state::Level;
+use super::super::{Reason, Span};
+use super::World;
+
+/// A rollout that hangs must not let the lag grow for good.
+#[test]
+fn a_rollout_holds_back_steps_up_for_five_minutes_at_most() {
+    let mut world = World::new(24, 4, 125);
+    world.run(120);
+    world.rollout = true;
+    world.fall_behind(24, 40_000);
+    let held = world.run(290);
+    assert_eq!((held.replicas, held.reason), (4, Reason::RolloutInProgress));
+    world.run(30);
+    assert_eq!(world.replicas, 12, "{:?}", world.decisions.last());
+}
+
+#[test]
+fn a_rollout_does_not_hold_back_what_arrivals_beyond_all_workers_need() {
+    let mut world = World::new(24, 4, 125);
+    world.run(120);
+    (world.rollout, world.arrival) = (true, 300);
+    world.run(30);
+    assert!(world.replicas > 4, "{:?}", world.decisions.last());
+}
+
+#[test]
+fn a_rollout_never_steps_down_and_is_no_measure_of_how_long_workers_take_to_start() {
+    let mut world = World::new(24, 4, 300);
+    world.run(60);
+    let settle_ms = world.state.settle_ms;
+    (world.arrival, world.rollout) = (10, true);
+    let raised = world.replicas;
+    assert!(raised > 4);
+    let held = world.run(7200);
+    assert_eq!((held.replicas, held.reason), (raised, Reason::RolloutInProgress));
+    world.rollout = false;
+    world.run(600);
+    assert!(world.replicas < raised, "{:?}", world.decisions.last());
+    assert_eq!(world.state.settle_ms, settle_ms);
+}
+
+/// What is kept in reserve for workers that take long to start is there when it is needed, not only aimed at.
+#[test]
+fn a_reserve_is_not_eaten_up_by_a_slow_rise() {
+    let mut world = World::new(48, 5, 62);
+    world.state.settle_ms = Some(Span::seconds(80).ms());
+    // 2,976 records/s are 60 % of five workers; at four times as many the oldest would wait 63 s for others, and more.
+    assert_eq!(world.run(60).replicas, 6);
+    world.state.settle_ms = Some(Span::seconds(20).ms());
+    world.state.enough = vec![Level { replicas: 4, since_ms: 0 }];
+    world.run(1200);
+    assert_eq!(world.replicas, 4, "without need for it there is none");
+}
+
+/// Waiting for the producer's brokers keeps a worker's thread as busy as work does.
+#[test]
+fn workers_that_are_busy_with_waiting_get_no_company() {
+    let mut world = World::new(24, 8, 250);
+    world.run(120);
+    (world.downstream, world.waits) = (2000, true);
+    world.run(3600);
+    assert_eq!((world.replicas, world.look().reason), (8, Reason::DownstreamBound));
+    (world.downstream, world.waits) = (i64::MAX, false);
+    world.run(300);
+    assert!(world.replicas > 8, "{:?}", world.decisions.last());
+}
+
+/// Brokers that are far away make every commit long. Workers do what they always did, and more of them do more.
+#[test]
+fn long_commits_alone_do_not_keep_workers_from_getting_company() {
+    let mut world = World::new(24, 4, 150);
+    world.waits = true;
+    world.run(600);
+    assert!(world.replicas > 4, "{:?}", world.decisions.last());
+}
