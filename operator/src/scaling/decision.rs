@@ -91,6 +91,8 @@ pub struct Figures {
     pub hottest_partition: Option<i32>,
     /// Workers that are needed by demand alone, before any waiting time or limit.
     pub needed: Option<u32>,
+    /// What stands in the way of more: `MaxReplicas`, `PartitionBound` or `PartitionCount`; none when nothing does.
+    pub limit: Option<Reason>,
     /// The numbers of workers that make a difference with these partitions.
     pub useful: Vec<u32>,
 }

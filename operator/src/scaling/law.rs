@@ -247,6 +247,7 @@ fn figures(
         let look = Look { settings, observation, demand, capacity: Some(capacity), target };
         figures.needed = Some(look.needed(capacity));
         figures.hottest = Some(look.hottest(capacity));
+        figures.limit = look.limit(capacity);
     }
     figures
 }

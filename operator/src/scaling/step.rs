@@ -85,6 +85,20 @@ impl Look<'_> {
         hottest.max(hottest_partition) / capacity
     }
 
+    /// Why more workers than there may be would not come, or not help; none when as many as are needed may run.
+    pub(super) fn limit(&self, capacity: f64) -> Option<Reason> {
+        let weights = self.weights(capacity, self.target, true);
+        let needed = weights.needed();
+        let (_, cap) = limits(self.settings, self.observation.partitions);
+        if self.has_hot_partition(capacity) {
+            Some(Reason::PartitionBound)
+        } else if needed > cap {
+            Some(Reason::MaxReplicas)
+        } else {
+            (!weights.fit(needed)).then_some(Reason::PartitionCount)
+        }
+    }
+
     fn has_hot_partition(&self, capacity: f64) -> bool {
         self.demand.loads.iter().any(|load| fit::is_hot(load, capacity))
     }
@@ -325,6 +339,8 @@ const PARTITION_BOUND: &str =
 const SPARE: f64 = 0.1;
 /// The rise that is survived without breaking the latency target, as far as [`LEAST_TARGET`] lets it.
 const RISE: f64 = 4.0;
+/// How long a partition waits while it moves to another worker.
+const MOVE_MS: i64 = 5_000;
 /// Looks until a rise is seen for what it is.
 const LOOKS: i64 = 2;
 /// At least so much of each worker is planned for; the rest is spare.
@@ -335,7 +351,5 @@ const SETTLED_MS: i64 = 60_000;
 const NOTABLE: f64 = 0.1;
 /// The longest backoff, as a multiple of the first.
 const MOST_BACKOFF: i64 = 8;
-/// How long a partition waits while it moves to another worker.
-const MOVE_MS: i64 = 5_000;
 /// Steps down are at least so far apart.
 const BETWEEN_DOWNS_MS: i64 = 300_000;
