@@ -52,8 +52,14 @@ fn hold(partitions: usize, bounds: &[Bound]) {
             let late = rollcall.worst.seconds;
             assert!(late == 0.0, "{name}: {late} s late, {} is never", other.contender.name());
         }
-        let above = [board.dominating(rollcall), board.dominating(economy)];
-        assert!(above.iter().any(Vec::is_empty), "{name}: beaten by {above:?}");
+        let above = board.dominating(rollcall);
+        let known = BEATEN.iter().filter(|beaten| (beaten.0, beaten.1) == (trace.name, partitions));
+        assert_eq!(above, known.map(|beaten| beaten.2).collect::<Vec<_>>(), "{name}: who beats Rollcall");
+        let above_economy = board.dominating(economy);
+        assert!(
+            above.is_empty() || above_economy.is_empty(),
+            "{name}: economy is beaten by {above_economy:?}"
+        );
 
         let bound = bounds.iter().find(|bound| bound.0 == trace.name).expect("each trace has its bound");
         check(&name, &rollcall.median, bound);
@@ -79,7 +85,11 @@ fn find(name: &str) -> Trace {
 /// A trace, and the most seconds, hours and moves of Rollcall.
 type Bound = (&'static str, f64, f64, f64);
 
-const SEEDS: u64 = 2;
+/// Where a law is nowhere worse than the default profile, and who. `economy` is on the front there. With 24 partitions there is
+/// no number between 12 and 24 that spares the busiest worker anything: the HPA's numbers in between leave some workers full.
+const BEATEN: [(&str, usize, &str); 2] = [("step", 24, "HPA busy 60 %"), ("slow-start", 24, "HPA busy 50 %")];
+
+const SEEDS: u64 = 5;
 const BOUNDS_24: [Bound; 11] = [
     ("diurnal", 0.0, 187.0, 80.0),
     ("spike", 0.0, 31.5, 115.0),
@@ -90,7 +100,7 @@ const BOUNDS_24: [Bound; 11] = [
     ("saw", 0.0, 48.5, 32.0),
     ("downcap", 5400.0, 37.5, 42.0),
     ("outage", 0.0, 42.0, 46.0),
-    ("slow-start", 0.0, 65.5, 52.0),
+    ("slow-start", 0.0, 64.5, 50.0),
     ("costly", 0.0, 31.6, 115.0),
 ];
 const BOUNDS_48: [Bound; 11] = [
@@ -103,6 +113,6 @@ const BOUNDS_48: [Bound; 11] = [
     ("saw", 0.0, 41.0, 70.0),
     ("downcap", 5240.0, 42.0, 110.0),
     ("outage", 0.0, 40.5, 68.0),
-    ("slow-start", 0.0, 65.5, 106.0),
-    ("costly", 30.0, 41.0, 330.0),
+    ("slow-start", 0.0, 64.5, 106.0),
+    ("costly", 24.0, 37.0, 290.0),
 ];

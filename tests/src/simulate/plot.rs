@@ -31,6 +31,7 @@ pub fn plot(board: &Board) -> String {
         "<line x1=\"{LEFT}\" y1=\"{target:.1}\" x2=\"{}\" y2=\"{target:.1}\" stroke-dasharray=\"4 4\"/>",
         LEFT + ACROSS
     );
+    text(&mut svg, LEFT + ACROSS + 6.0, target + 4.0, &format!("target: {TARGET_S:.0} s"));
     if let Some(first) = best.first() {
         workers.curve(&mut svg, first, "#888", "stroke-dasharray=\"2 3\"", |point| point.rate / CAPACITY);
     }
@@ -72,17 +73,19 @@ impl Panel {
     }
 
     fn frame(&self, svg: &mut String, title: &str) {
-        let (bottom, right) = (self.top + PANEL, LEFT + ACROSS);
+        let right = LEFT + ACROSS;
         text(svg, LEFT, self.top - 8.0, title);
-        for y in [self.top, bottom] {
+        for quarter in 0..=4_u8 {
+            let share = f64::from(quarter) / 4.0;
+            let (value, hour) = (self.most * share, self.hours * share);
+            let (x, y) = (self.x(hour), self.y(value));
             let _infallible = writeln!(
                 svg,
-                "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\" stroke-width=\"0.5\"/>"
+                "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{right}\" y2=\"{y}\" stroke-width=\"0.3\"/>"
             );
+            text(svg, 4.0, y + 4.0, &format!("{value:.0}"));
+            text(svg, x - 12.0, self.y(0.0) + 16.0, &format!("{hour:.0} h"));
         }
-        text(svg, 8.0, self.top + 10.0, &format!("{:.0}", self.most));
-        text(svg, 8.0, bottom, "0");
-        text(svg, right - 30.0, bottom + 14.0, &format!("{:.0} h", self.hours));
     }
 
     fn curve(&self, svg: &mut String, outcome: &Outcome, color: &str, more: &str, value: fn(&Point) -> f64) {

@@ -30,7 +30,10 @@ pub fn print(board: &Board) -> String {
     for name in [ROLLCALL, ECONOMY] {
         let Some(outcome) = board.outcome(name) else { continue };
         let losses = losses(board, outcome);
-        let front = if board.dominating(outcome).is_empty() { "on the front" } else { "NOT on the front" };
+        let front = match board.dominating(outcome).as_slice() {
+            [] => "on the front".to_owned(),
+            others => format!("NOT on the front, beaten by {}", others.join(", ")),
+        };
         let losses = if losses.is_empty() { "nothing".to_owned() } else { losses.join("; ") };
         let _infallible = writeln!(text, "  {name} is {front}; loses {losses}");
     }
