@@ -4,7 +4,7 @@
 //!
 //! | group | resource | verbs | what for |
 //! |---|---|---|---|
-//! | `rollcall.dev` | `rollcalls` | get, list, watch | the resources |
+//! | `rollcall.dev` | `rollcalls` | list, watch | the resources |
 //! | `rollcall.dev` | `rollcalls/status` | patch | their status |
 //! | `apps` | `deployments` | get, list, watch, create, patch | the workers; watched, so that a change is seen at once |
 //! | `policy` | `poddisruptionbudgets` | get, list, watch, create, patch | what an eviction may take |

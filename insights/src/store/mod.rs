@@ -151,6 +151,16 @@ impl Store {
         Self::Redis(redis::Store::new(address, pipeline))
     }
 
+    /// Another pipeline's place, over the same connection; in memory, a place of its own.
+    #[must_use]
+    pub fn beside(&self, pipeline: &str) -> Self {
+        match self {
+            Self::Memory(_) => Self::memory(),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Self::Redis(store.beside(pipeline)),
+        }
+    }
+
     /// The heads of partitions, in the order asked for; none where a partition has no state.
     pub async fn heads(&self, partitions: &[i32]) -> Result<Vec<Option<StoredHead>>, Error> {
         match self {

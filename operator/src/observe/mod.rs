@@ -15,7 +15,7 @@ use insights::report::Report;
 use insights::spec::{PipelineSpec, RedisUrl, StartFrom};
 use insights::store::{Since, Store, tail};
 use kube::runtime::reflector::ObjectRef;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -86,6 +86,8 @@ pub struct Observer {
 struct Entry {
     pipeline: String,
     fingerprint: String,
+    redis: SecretString,
+    store: Result<Store, String>,
     seen: Arc<Mutex<Arc<Observed>>>,
     task: AbortHandle,
 }
@@ -117,9 +119,8 @@ impl Observer {
         }
         let seen = former.map_or_else(Arc::default, |entry| Arc::clone(&entry.seen));
         let (pipeline, fingerprint) = (target.pipeline.clone(), target.fingerprint.clone());
-        let store = RedisUrl::parse(target.spec.redis.url.expose_secret())
-            .map(|url| Store::redis(url.into(), &pipeline))
-            .map_err(|error| error.to_string());
+        let redis = target.spec.redis.url.clone();
+        let store = store(&pipelines, &redis, &pipeline);
         if let Ok(store) = &store {
             self.served.put(&pipeline, store.clone());
         }
@@ -130,8 +131,8 @@ impl Observer {
             changed: self.changed.clone(),
         };
         let questions = self.clients.questions(&target.spec, &target.pem);
-        let task = tokio::spawn(look_at(target, questions, store, looks));
-        pipelines.insert(key.clone(), Entry { pipeline, fingerprint, seen, task: task.abort_handle() });
+        let task = tokio::spawn(look_at(target, questions, store.clone(), looks)).abort_handle();
+        pipelines.insert(key.clone(), Entry { pipeline, fingerprint, redis, store, seen, task });
     }
 
     /// Looks at a pipeline no more.
@@ -155,6 +156,20 @@ impl Observer {
             Arc::clone(&entry.seen.lock().unwrap_or_else(PoisonError::into_inner))
         })
     }
+}
+
+/// A pipeline's place in its Redis; those in the same one share a connection.
+fn store(
+    pipelines: &HashMap<ObjectRef<Rollcall>, Entry>,
+    redis: &SecretString,
+    pipeline: &str,
+) -> Result<Store, String> {
+    let same = pipelines.values().find(|entry| entry.redis.expose_secret() == redis.expose_secret());
+    if let Some(Ok(store)) = same.map(|entry| &entry.store) {
+        return Ok(store.beside(pipeline));
+    }
+    let url = RedisUrl::parse(redis.expose_secret()).map_err(|error| error.to_string())?;
+    Ok(Store::redis(url.into(), pipeline))
 }
 
 /// Looks again and again; ends when it is aborted.

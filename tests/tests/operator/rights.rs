@@ -8,12 +8,15 @@ use serde_json::Value;
 use super::site::{Site, text};
 
 impl Site {
-    /// The operator's requests, as the API server wrote them down.
+    /// The operator's requests, as the API server wrote them down, each once.
     pub(crate) fn events(&self) -> Result<Vec<Value>> {
         let user = format!("system:serviceaccount:{}:rollcall-operator", self.namespace);
         let mut events = self.ground.cluster.audit_events()?;
         events.retain(|event| {
-            text(event, "/user/username") == user && text(event, "/stage") == "ResponseComplete"
+            // A watch is answered for as long as it lasts.
+            let is_watch = text(event, "/verb") == "watch";
+            let stage = if is_watch { "ResponseStarted" } else { "ResponseComplete" };
+            text(event, "/user/username") == user && text(event, "/stage") == stage
         });
         Ok(events)
     }
@@ -69,7 +72,7 @@ impl Site {
 
     /// Verbs on resources that the chart's roles grant.
     pub(crate) fn granted(&self) -> Result<BTreeSet<String>> {
-        let roles = self.get(&["roles"])?;
+        let roles = self.get(&["roles", "--selector=app.kubernetes.io/managed-by=Helm"])?;
         let auth = format!("{}-rollcall-operator-auth", self.namespace);
         let auth = self.ground.cluster.get(&["clusterrole", &auth])?;
         let roles = roles.get("items").and_then(Value::as_array).context("no roles")?;

@@ -43,6 +43,10 @@ impl Store {
         Self { connector: Arc::new(Connector::new(address)), keys: Keys::new(pipeline) }
     }
 
+    pub(super) fn beside(&self, pipeline: &str) -> Self {
+        Self { connector: Arc::clone(&self.connector), keys: Keys::new(pipeline) }
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.connector.generation()
     }
