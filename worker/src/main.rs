@@ -18,6 +18,7 @@ mod revision;
 mod signals;
 mod startup;
 mod telemetry;
+mod unpack;
 mod watchdog;
 
 use std::process::ExitCode;
