@@ -210,28 +210,19 @@ unsafe extern "C" fn __wrap_rd_kafka_buf_new_shadow(
 }
 
 unsafe extern "C" fn released(block: *mut c_void) {
-    let weight = account(|account| account.release(block.addr()));
+    account(|account| account.release(block.addr()));
     // SAFETY: librdkafka gives back a block of malloc, once.
     unsafe { libc::free(block) }
-    if weight >= GIVEN_BACK {
-        give_back();
-    }
 }
 
-/// Gives free memory back to the system. Each thread of librdkafka has a heap of its own: what is free in one is of no use to
-/// the others.
-fn give_back() {
+/// From now on memory of 1 MB and more goes back to the system as soon as it is free. By default glibc keeps up to 64 MB for
+/// each of librdkafka's threads, which is of no use to the others. Costs a few per cent where fetches are that large.
+pub(super) fn give_back_at_once() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: a call of glibc that may be made at any time.
-    unsafe {
-        libc::malloc_trim(0);
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: a call of glibc that may be made at any time.
+        unsafe { libc::mallopt(parameter, 1 << 20) };
     }
-}
-
-/// The batch at hand could not be unpacked, which may have been seen late.
-fn refused() {
-    abandon();
-    give_back();
 }
 
 /// The block, if it may stay; otherwise it is freed.
@@ -240,7 +231,7 @@ fn refused() {
 /// `block` is null or a block of malloc with `length` bytes that nobody else has.
 unsafe fn kept(block: *mut c_void, length: usize) -> *mut c_void {
     if block.is_null() {
-        refused();
+        abandon();
         return block;
     }
     // SAFETY: the caller vouches for block and length.
@@ -250,7 +241,6 @@ unsafe fn kept(block: *mut c_void, length: usize) -> *mut c_void {
         }
         libc::free(block);
     }
-    give_back();
     std::ptr::null_mut()
 }
 
@@ -258,7 +248,7 @@ unsafe fn kept(block: *mut c_void, length: usize) -> *mut c_void {
 /// With the code 0, `into` holds what [`kept`] takes, and `unpacked` its length.
 unsafe fn kept_or_code(code: c_int, into: *mut *mut c_void, unpacked: *const usize) -> c_int {
     if code != 0 {
-        refused();
+        abandon();
         return code;
     }
     // SAFETY: the caller vouches for both.
@@ -275,9 +265,6 @@ const Z_DATA_ERROR: c_int = -3;
 
 /// `(size_t)-ZSTD_error_GENERIC`.
 const ZSTD_ERROR: usize = usize::MAX;
-
-/// Memory that is worth the call: it takes a millisecond.
-const GIVEN_BACK: usize = 8 << 20;
 
 /// How much room gzip asks for at a time; a power of two.
 const INFLATE_STEP: usize = 1 << 16;

@@ -11,7 +11,7 @@ mod limit;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, Once, PoisonError};
 
 /// How often a batch was refused only because of what else was unpacked: it can be read later.
 pub(crate) fn refused_for_now() -> u64 {
@@ -55,11 +55,9 @@ impl Account {
         true
     }
 
-    /// A batch goes. Returns what it took.
-    fn release(&mut self, address: usize) -> usize {
-        let weight = self.batches.remove(&address).unwrap_or(0);
-        self.held -= weight;
-        weight
+    /// A batch goes.
+    fn release(&mut self, address: usize) {
+        self.held -= self.batches.remove(&address).unwrap_or(0);
     }
 }
 
@@ -78,6 +76,10 @@ fn grow(length: usize) -> bool {
     let Some(reserved) = RESERVED.get() else { return true };
     if length <= reserved {
         return true;
+    }
+    #[cfg(target_os = "linux")]
+    if length >= LARGE_BATCH_BYTES {
+        LARGE_BATCHES_COME.call_once(border::give_back_at_once);
     }
     let fits = length <= BATCH_BYTES_MAX && account(|account| account.reserve(reserved, length));
     if fits {
@@ -126,6 +128,8 @@ static ACCOUNT: LazyLock<Mutex<Account>> = LazyLock::new(|| {
     Mutex::new(Account::new(memory.map_or(usize::MAX, |limit| limit / 8 * 3)))
 });
 
+static LARGE_BATCHES_COME: Once = Once::new();
+
 thread_local! {
     /// What the batch that this thread unpacks has room for; none while it unpacks nothing.
     static RESERVED: Cell<Option<usize>> = const { Cell::new(None) };
@@ -135,6 +139,9 @@ thread_local! {
 
 /// The longest batch that can be read, unpacked: what librdkafka holds zstd to, so that no codec differs.
 const BATCH_BYTES_MAX: usize = 100_000_000;
+
+/// A batch of which a few make a difference.
+const LARGE_BATCH_BYTES: usize = 8 << 20;
 
 /// What librdkafka spends on a record beside its bytes.
 const RECORD_BYTES: usize = 320;
