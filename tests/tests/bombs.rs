@@ -23,7 +23,7 @@ fn bombs_of_every_codec_are_gaps_and_no_replica_dies() -> Result<()> {
     for codec in ["gzip", "lz4", "snappy", "zstd"] {
         must.extend(feed(&pipeline, 0, next, 50)?);
         next += 50;
-        large_batch(&kafka, codec, 400_000_000)?.produce(&pipeline.source, 0)?;
+        large_batch(&kafka, codec, 400_000_000).produce(&pipeline.source, 0)?;
         gaps.push(json!({"partition": 0, "from": next, "to": next + 1, "reason": "unreadable"}));
         next += 1;
     }
@@ -55,7 +55,7 @@ fn large_batches_that_are_too_much_together_are_read_one_after_the_other() -> Re
         feed(&pipeline, partition, 0, 100)?;
         for codec in ["gzip", "lz4", "zstd"] {
             for _ in 0..2 {
-                large_batch(&kafka, codec, 60_000_000)?.produce(&pipeline.source, partition)?;
+                large_batch(&kafka, codec, 60_000_000).produce(&pipeline.source, partition)?;
             }
         }
         feed(&pipeline, partition, 106, 100)?;
@@ -136,11 +136,11 @@ struct LargeBatch {
     record: Record,
 }
 
-fn large_batch(kafka: &Kafka, codec: &str, length: usize) -> Result<LargeBatch> {
+fn large_batch(kafka: &Kafka, codec: &str, length: usize) -> LargeBatch {
     let client = kafka.client().property("compression.type", codec);
     let client = client.property("message.max.bytes", "1000000000");
     let client = client.property("queue.buffering.max.kbytes", "1000000");
-    Ok(LargeBatch { client, record: Record::new(vec![b'x'; length]) })
+    LargeBatch { client, record: Record::new(vec![b'x'; length]) }
 }
 
 impl LargeBatch {

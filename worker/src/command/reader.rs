@@ -36,8 +36,8 @@ pub(crate) struct Reader {
     pub(crate) start: i64,
     /// The next offset, or a lower one where some hold no record.
     position: i64,
-    /// Offsets that hold nothing that can be read: the first, and the one behind the last.
-    unreadable: Vec<(i64, i64)>,
+    /// Where what cannot be read ends, each time that there is such a thing.
+    readable_again: Vec<i64>,
     is_at_end: bool,
 }
 
@@ -57,13 +57,13 @@ impl Reader {
             .context("failed to name a partition")?;
         consumer.assign(&list).with_context(|| format!("failed to read {topic}/{partition}"))?;
         let (topic, position) = (topic.to_owned(), from.max(start));
-        Ok(Self { consumer, topic, partition, start, position, unreadable: Vec::new(), is_at_end: false })
+        Ok(Self { consumer, topic, partition, start, position, readable_again: Vec::new(), is_at_end: false })
     }
 
     /// Passes over these offsets, of which it is known that they cannot be read.
     pub(crate) fn passing_over(mut self, gaps: &[Gap]) -> Self {
         let unreadable = gaps.iter().filter(|gap| gap.reason == UNREADABLE);
-        self.unreadable = unreadable.map(|gap| (gap.from, gap.to)).collect();
+        self.readable_again = unreadable.map(|gap| gap.to).collect();
         self
     }
 
@@ -79,7 +79,7 @@ impl Reader {
                 Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
                 Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
                 Some(Err(KafkaError::MessageConsumption(code)))
-                    if is_unreadable(code) && self.unreadable.iter().any(|(_, to)| *to > self.position) =>
+                    if is_unreadable(code) && self.next_readable().is_some() =>
                 {
                     self.pass_over()?;
                 }
@@ -98,11 +98,14 @@ impl Reader {
 
     /// Goes on behind what cannot be read here.
     fn pass_over(&mut self) -> Result<()> {
-        self.unreadable.retain(|(_, to)| *to > self.position);
-        self.position = self.unreadable.first().map_or(self.position, |(_, to)| *to);
+        self.position = self.next_readable().unwrap_or(self.position);
         let offset = Offset::Offset(self.position);
         let sought = self.consumer.seek(&self.topic, self.partition, offset, PATIENCE);
         sought.with_context(|| format!("failed to go on in {}/{}", self.topic, self.partition))
+    }
+
+    fn next_readable(&self) -> Option<i64> {
+        self.readable_again.iter().copied().find(|to| *to > self.position)
     }
 }
 
