@@ -145,8 +145,14 @@ impl<'a> Pipeline<'a> {
 
     /// Waits until the published positions are the ends of the log.
     pub fn wait_until_published(&self) -> Result<Value> {
+        self.wait_until_published_while(|| Ok(()))
+    }
+
+    /// The same, while something else is looked after.
+    pub fn wait_until_published_while(&self, mut also: impl FnMut() -> Result<()>) -> Result<Value> {
         let ends = self.kafka.client().log_ends(&self.source, Isolation::Committed)?;
         wait_for("the insights to reach the log's end", DEADLINE, || {
+            also()?;
             let document = self.document()?.context("nothing is published")?;
             let positions = positions(&document);
             for (partition, ends) in &ends {

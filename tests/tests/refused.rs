@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lab::kafka::Kafka;
+use lab::kafka::{Kafka, Record};
 use lab::oracle::{Sinks, SourceRecord, audit_output};
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
@@ -62,9 +62,8 @@ fn what_both_topics_refuse_loses_its_value_first_and_is_a_gap_at_last() -> Resul
     let dead_letters = pipeline.read(&pipeline.dead_letters)?;
     let [letter] = dead_letters.as_slice() else { panic!("one dead letter, not {}", dead_letters.len()) };
     assert_eq!(letter.value, None);
-    let omitted = letter.headers.iter().find(|(name, _)| name == "rollcall-value-omitted");
     let length = source[10].value.as_ref().map_or(0, Vec::len).to_string();
-    assert_eq!(omitted.and_then(|(_, value)| value.as_deref()), Some(length.as_bytes()));
+    assert_eq!(omitted(letter), Some(length.into_bytes()));
     assert_eq!(pipeline.read(&pipeline.output)?.len(), 19);
 
     Kafka::shared().alter_topic(&pipeline.dead_letters, "max.message.bytes", "100")?;
@@ -74,6 +73,25 @@ fn what_both_topics_refuse_loses_its_value_first_and_is_a_gap_at_last() -> Resul
     let gaps = serde_json::json!([{"partition": 0, "from": 20, "to": 21, "reason": "undeliverable"}]);
     assert_eq!(document.pointer("/gaps"), Some(&gaps));
     assert_eq!(document.pointer("/records/processed"), Some(&Value::from(22)));
+    Ok(())
+}
+
+/// Packed, such a record costs its sender nothing; the client's queue is 32 MB.
+#[test]
+fn what_is_longer_than_the_clients_queue_loses_its_value() -> Result<()> {
+    let redis = Redis::start(Options::new())?;
+    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
+    let client = Kafka::shared().client().property("compression.type", "gzip");
+    let client = client.property("message.max.bytes", "100000000");
+    let records = [Record::new(vec![b'x'; 40_000_000]), Record::new(vec![b'y'; 50_000_000])];
+    for record in records {
+        client.produce(&pipeline.source, &[record])?;
+    }
+    pipeline.feed(&[login(0, 2, "3.1", 0)])?;
+    pipeline.run_until_end("w", &[])?;
+    let lengths: Vec<_> = pipeline.read(&pipeline.dead_letters)?.iter().map(omitted).collect();
+    assert_eq!(lengths, [Some(b"40000000".to_vec()), Some(b"50000000".to_vec())]);
+    assert_eq!(pipeline.read(&pipeline.output)?.len(), 1);
     Ok(())
 }
 
@@ -120,6 +138,11 @@ fn login(partition: i32, offset: i64, version: &str, padding: usize) -> SourceRe
         value: Some(value.into_bytes()),
         headers: Vec::new(),
     }
+}
+
+/// The length of the value that a dead letter lacks.
+fn omitted(letter: &SourceRecord) -> Option<Vec<u8>> {
+    letter.headers.iter().find(|(name, _)| name == "rollcall-value-omitted")?.1.clone()
 }
 
 /// Text that does not compress.

@@ -17,6 +17,7 @@ mod revision;
 mod signals;
 mod startup;
 mod telemetry;
+mod unpack;
 mod watchdog;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 //! It never leaves a process or a file behind, however the test ends.
 
 pub mod certificates;
+pub(crate) mod cgroups;
 mod daemon;
 pub(crate) mod folder;
 pub mod jaeger;

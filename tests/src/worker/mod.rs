@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use self::output::{Output, Stream};
+use crate::services::cgroups::Cgroups;
 use crate::services::folder::Folder;
 use crate::services::kubernetes::Cluster;
 use crate::services::process::{self, Process};
@@ -21,6 +22,7 @@ pub struct WorkerOptions {
     arguments: Vec<String>,
     config: Option<String>,
     environment: Vec<(String, String)>,
+    memory: Option<u64>,
 }
 
 impl WorkerOptions {
@@ -54,6 +56,13 @@ impl WorkerOptions {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// Bounds its memory as a container's limit does: the kernel kills it when it wants more. Takes root.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
 }
 
 /// A running `rollcall`, or what it left; dropping it kills it.
@@ -62,6 +71,7 @@ pub struct Worker {
     process: Process,
     output: Output,
     folder: Folder,
+    _cgroups: Option<Cgroups>,
 }
 
 impl Worker {
@@ -80,7 +90,17 @@ impl Worker {
     /// Starts another build or program in the same way.
     pub(crate) fn start_program(program: &Path, options: WorkerOptions) -> Result<Self> {
         let folder = Folder::new("worker")?;
-        let mut command = process::command(program);
+        let (cgroups, mut command) = match options.memory {
+            None => (None, process::command(program)),
+            Some(bytes) => {
+                let folder = folder.path().file_name().context("a folder has a name")?;
+                let cgroups = Cgroups::new(&format!("lab-{}-{}", std::process::id(), folder.display()))?;
+                let mut command = process::command(Path::new("sh"));
+                command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]);
+                command.arg(cgroups.limit_memory(bytes)?).arg(program);
+                (Some(cgroups), command)
+            }
+        };
         command.args(&options.arguments).current_dir(folder.path());
         if let Some(text) = &options.config {
             let path = folder.path().join("rollcall.yaml");
@@ -96,7 +116,7 @@ impl Worker {
         command.envs(options.environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(command)?;
         let output = Output::collect(process.child_mut(), folder.path())?;
-        Ok(Self { process, output, folder })
+        Ok(Self { process, output, folder, _cgroups: cgroups })
     }
 
     /// Runs it to its end; kills it after `deadline`, which is an error.

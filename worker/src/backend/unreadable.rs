@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -16,6 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{Away, Context, blocking};
 use crate::client::{self, Quiet};
 use crate::pump::{Event, LeaseId};
+use crate::unpack;
 
 /// Whether this error is about what is in the log, and comes again however often it is read.
 pub(crate) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
@@ -73,8 +74,28 @@ fn between(unreadable: i64, readable: i64) -> Vec<i64> {
 }
 
 /// Whether reading from these offsets brings a record, or the end of the log. A record that makes no sense stalls librdkafka
-/// without an error: no answer, while the log's end is answered for, is none.
+/// without an error: no answer, while the log's end is answered for, is none. Nothing is known where a batch was refused only
+/// because of what else is unpacked.
 fn are_readable(context: &Context, partition: i32, offsets: &[i64], end: i64) -> Result<Vec<bool>> {
+    let refused_before = unpack::refused_for_now();
+    let answers = ask_at_once(context, partition, offsets, end)?;
+    if unpack::refused_for_now() == refused_before {
+        return Ok(answers);
+    }
+    offsets.iter().map(|&offset| is_readable_alone(context, partition, offset, end)).collect()
+}
+
+fn is_readable_alone(context: &Context, partition: i32, offset: i64, end: i64) -> Result<bool> {
+    let refused_before = unpack::refused_for_now();
+    let is_readable = ask_at_once(context, partition, &[offset], end)?.contains(&true);
+    ensure!(
+        is_readable || unpack::refused_for_now() == refused_before,
+        "there is no memory for the batch at {offset} beside others"
+    );
+    Ok(is_readable)
+}
+
+fn ask_at_once(context: &Context, partition: i32, offsets: &[i64], end: i64) -> Result<Vec<bool>> {
     let ask = |offset: i64| probe(context, partition, offset);
     thread::scope(|scope| {
         let probes: Vec<_> = offsets.iter().map(|&offset| scope.spawn(move || ask(offset))).collect();
@@ -110,6 +131,8 @@ fn probe(context: &Context, partition: i32, offset: i64) -> Result<Option<bool>>
 fn reader(context: &Context) -> Result<BaseConsumer<Quiet>> {
     let mut config = client::control(&context.spec, &context.name);
     config.set("check.crcs", "true");
+    // One batch at a time: what stands behind it is not asked for.
+    config.set("fetch.message.max.bytes", "1").set("queued.min.messages", "1");
     config.create_with_context(Quiet).context("failed to make a reader")
 }
 

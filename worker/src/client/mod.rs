@@ -1,6 +1,6 @@
 //! The Kafka client's fast path: librdkafka's own calls behind safe types.
 //!
-//! Owns every `unsafe` line of Rollcall, and the rule that one thread holds consumer and producer. It never decides what
+//! Owns every `unsafe` line but those of `unpack`, and the rule that one thread holds consumer and producer. It never decides what
 //! is consumed, committed or repeated.
 //!
 //! Why not the `rdkafka` crate's consumer and producer: its poll costs three times as much a record as

@@ -111,7 +111,7 @@ impl Producer {
         self.begin().err().filter(|error| error.code != RDKafkaErrorCode::State)
     }
 
-    /// Queues a record. It waits while the queue is full.
+    /// Queues a record. It waits while the queue is full; what is too large for an empty one is refused as by a broker.
     pub fn produce(&self, outgoing: Outgoing<'_>) -> Result<(), Error> {
         let Outgoing { topic, partition, key, value, timestamp_ms, headers, origin } = outgoing;
         let headers = headers.into_raw();
@@ -134,12 +134,19 @@ impl Producer {
                 unsafe { sys::rd_kafka_produceva(self.client.as_ptr(), arguments.as_ptr(), arguments.len()) };
             match Error::check("failed to produce", error) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.code == RDKafkaErrorCode::QueueFull => {
+                Err(error) if error.code == RDKafkaErrorCode::QueueFull && self.has_queued() => {
                     let since = Instant::now();
                     self.poll(QUEUE_FULL_WAIT);
                     self.waited.set(self.waited.get() + since.elapsed());
                 }
                 Err(error) => {
+                    if matches!(
+                        error.code,
+                        RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::MessageSizeTooLarge
+                    ) {
+                        let code = RDKafkaErrorCode::MessageSizeTooLarge;
+                        self.callbacks.refusals.borrow_mut().push(Refusal { origin, code });
+                    }
                     // SAFETY: librdkafka takes the headers only when the call succeeds.
                     unsafe { sys::rd_kafka_headers_destroy(headers) };
                     return Err(error);
@@ -198,6 +205,11 @@ impl Producer {
     /// What waits for an answer, as of the last statistics.
     pub fn queues(&self) -> Queues {
         self.callbacks.queues.get()
+    }
+
+    fn has_queued(&self) -> bool {
+        // SAFETY: the client is alive.
+        unsafe { sys::rd_kafka_outq_len(self.client.as_ptr()) > 0 }
     }
 
     /// Serves callbacks.

@@ -10,7 +10,9 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::backend::is_unreadable;
 use crate::client::{self, Quiet};
+use crate::protocol::progress::{Gap, UNREADABLE};
 
 /// A committed record, with everything that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub(crate) struct Reader {
     partition: i32,
     /// The first offset that the log still holds.
     pub(crate) start: i64,
+    /// The next offset, or a lower one where some hold no record.
+    position: i64,
+    /// Where what cannot be read ends, each time that there is such a thing.
+    readable_again: Vec<i64>,
     is_at_end: bool,
 }
 
@@ -50,7 +56,15 @@ impl Reader {
         list.add_partition_offset(topic, partition, Offset::Offset(from.max(start)))
             .context("failed to name a partition")?;
         consumer.assign(&list).with_context(|| format!("failed to read {topic}/{partition}"))?;
-        Ok(Self { consumer, topic: topic.to_owned(), partition, start, is_at_end: false })
+        let (topic, position) = (topic.to_owned(), from.max(start));
+        Ok(Self { consumer, topic, partition, start, position, readable_again: Vec::new(), is_at_end: false })
+    }
+
+    /// Passes over these offsets, of which it is known that they cannot be read.
+    pub(crate) fn passing_over(mut self, gaps: &[Gap]) -> Self {
+        let unreadable = gaps.iter().filter(|gap| gap.reason == UNREADABLE);
+        self.readable_again = unreadable.map(|gap| gap.to).collect();
+        self
     }
 
     /// The next record; none at the end that the log has by then.
@@ -58,9 +72,17 @@ impl Reader {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_at_end {
             match self.consumer.poll(Duration::from_millis(500)) {
-                Some(Ok(message)) => return Ok(Some(record(&message))),
+                Some(Ok(message)) => {
+                    self.position = message.offset() + 1;
+                    return Ok(Some(record(&message)));
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
                 Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
+                Some(Err(KafkaError::MessageConsumption(code)))
+                    if is_unreadable(code) && self.next_readable().is_some() =>
+                {
+                    self.pass_over()?;
+                }
                 Some(Err(error)) => {
                     return Err(error)
                         .with_context(|| format!("failed to read {}/{}", self.topic, self.partition));
@@ -72,6 +94,18 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// Goes on behind what cannot be read here.
+    fn pass_over(&mut self) -> Result<()> {
+        self.position = self.next_readable().unwrap_or(self.position);
+        let offset = Offset::Offset(self.position);
+        let sought = self.consumer.seek(&self.topic, self.partition, offset, PATIENCE);
+        sought.with_context(|| format!("failed to go on in {}/{}", self.topic, self.partition))
+    }
+
+    fn next_readable(&self) -> Option<i64> {
+        self.readable_again.iter().copied().find(|to| *to > self.position)
     }
 }
 

@@ -100,6 +100,7 @@ impl Delivery {
             let cause = Cause { reason: OUTPUT_REFUSED, field: None };
             return self.dead_letter(producer, topics, run, message, &cause, form);
         }
+        let origin = self.note(run, message, true);
         self.value.clear();
         login.write_output(&mut self.value);
         self.key.clear();
@@ -118,9 +119,8 @@ impl Delivery {
             value: Some(&self.value),
             timestamp_ms: message.timestamp_ms(),
             headers,
-            origin: self.produced.len(),
+            origin,
         })?;
-        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: true });
         crash::point(Point::Produced);
         Ok(())
     }
@@ -177,6 +177,7 @@ impl Delivery {
                 value = None;
             }
         }
+        let origin = self.note(run, message, false);
         producer.produce(Outgoing {
             topic: &topics.dead_letters,
             partition: message.partition() % self.dead_letters.partitions,
@@ -184,10 +185,15 @@ impl Delivery {
             value,
             timestamp_ms,
             headers,
-            origin: self.produced.len(),
+            origin,
         })?;
-        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output: false });
         Ok(())
+    }
+
+    /// Notes what is produced next, so that its refusal is known for its own. Returns its origin.
+    fn note(&mut self, run: &Run, message: Message<'_>, output: bool) -> usize {
+        self.produced.push(Produced { partition: run.partition, offset: message.offset(), output });
+        self.produced.len() - 1
     }
 
     /// Adds the reason in the words of Rollcall and of existing dead-letter tools (Kafka Connect; KIP-1034). Never a piece

@@ -17,7 +17,6 @@
 //! # }
 //! ```
 
-mod cgroups;
 mod forward;
 mod image;
 mod namespace;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::cgroups::Cgroups;
 use crate::components::containers;
+use crate::services::cgroups::Cgroups;
 use crate::services::daemon::Daemon;
 use crate::services::folder::Folder;
 use crate::services::process;

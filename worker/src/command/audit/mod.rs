@@ -162,7 +162,7 @@ impl Audit {
         }
         let timeline = revision::timeline(own, Some(history), &[], head.base, head.base)
             .map_err(Failure::configuration)?;
-        let source = Reader::open(own, &own.source.topic, partition, head.base)?;
+        let source = Reader::open(own, &own.source.topic, partition, head.base)?.passing_over(&head.gaps);
         if source.start > first_there(head) {
             self.unprovable.push(format!(
                 "partition {partition}: its records below {} are no longer in the source topic",

@@ -1,4 +1,4 @@
-//! Owns the control groups that a cluster's pods live in, one in each hierarchy, all with the same name.
+//! Owns control groups, one in each hierarchy, all with the same name: a cluster's pods live in them, or one process.
 //! It never leaves them behind, not even when this process is killed.
 
 use std::fs;
@@ -11,13 +11,13 @@ use crate::services::folder;
 
 /// The groups; dropping this removes them, once nobody is in them.
 #[derive(Debug)]
-pub(super) struct Cgroups {
+pub(crate) struct Cgroups {
     name: String,
     sweeper: Child,
 }
 
 impl Cgroups {
-    pub(super) fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let sweeper = folder::when_this_process_ends(SWEEP, Path::new(name))?;
         let cgroups = Self { name: name.to_owned(), sweeper };
         for hierarchy in hierarchies()? {
@@ -27,8 +27,21 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Bounds the memory of all members together. Returns the file that a process writes its number to, to become one.
+    pub(crate) fn limit_memory(&self, bytes: u64) -> Result<PathBuf> {
+        let root = Path::new(ROOT);
+        let (group, limit) = if root.join(MEMBERS).is_file() {
+            write(&root.join("cgroup.subtree_control"), "+memory")?;
+            (root.join(&self.name), "memory.max")
+        } else {
+            (root.join("memory").join(&self.name), "memory.limit_in_bytes")
+        };
+        write(&group.join(limit), &bytes.to_string())?;
+        Ok(group.join(MEMBERS))
     }
 }
 
@@ -41,6 +54,10 @@ impl Drop for Cgroups {
             outcome => eprintln!("lab: the control groups {} were not removed: {outcome:?}", self.name),
         }
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("failed to write {text} to {}", path.display()))
 }
 
 /// Version 1 has a hierarchy for each controller, and version 2 one for all.
