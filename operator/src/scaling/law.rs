@@ -235,7 +235,9 @@ fn figures(
         Figures { capacity, useful: fit::useful(observation.partitions.unwrap_or(0)), ..Figures::default() };
     let Some(demand) = demand else { return figures };
     figures.lag = Some(whole(demand.lag()).unsigned_abs());
-    figures.lag_age_ms = Some(demand.age_ms().unsigned_abs());
+    // What waited before the first look is as old as arrivals say, once these are known.
+    let age_ms = Some(demand.age_ms()).filter(|age_ms| demand.is_measured || *age_ms == 0);
+    figures.lag_age_ms = age_ms.map(i64::unsigned_abs);
     if !demand.is_measured {
         return figures;
     }

@@ -74,3 +74,15 @@ fn long_commits_alone_do_not_keep_workers_from_getting_company() {
     world.run(600);
     assert!(world.replicas > 4, "{:?}", world.decisions.last());
 }
+
+/// It would be guessed from arrivals that nobody has measured: days, for a few records.
+#[test]
+fn an_operator_that_has_just_started_says_no_age_of_what_waits() {
+    let mut world = World::new(4, 1, 100);
+    world.fall_behind(4, 5000);
+    let first = world.look().figures;
+    assert!(first.lag > Some(0));
+    assert_eq!(first.lag_age_ms, None);
+    let later = world.run(30).figures;
+    assert!(later.lag_age_ms.is_some_and(|age_ms| age_ms < 120_000), "{later:?}");
+}
