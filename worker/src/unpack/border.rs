@@ -271,3 +271,53 @@ const INFLATE_STEP: usize = 1 << 16;
 
 /// A shorter lz4 batch unpacks to 16 MB at the most, and is not looked at before.
 const LZ4_LOOKED_AT: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" {
+        fn LZ4F_compressFrameBound(length: usize, preferences: *const c_void) -> usize;
+        fn LZ4F_compressFrame(
+            into: *mut u8,
+            room: usize,
+            source: *const u8,
+            length: usize,
+            preferences: *const c_void,
+        ) -> usize;
+    }
+
+    fn packed_lz4(source: &[u8]) -> Vec<u8> {
+        // SAFETY: the buffer has the room that the library asks for.
+        unsafe {
+            let mut frame = vec![0; LZ4F_compressFrameBound(source.len(), std::ptr::null())];
+            let length = LZ4F_compressFrame(
+                frame.as_mut_ptr(),
+                frame.len(),
+                source.as_ptr(),
+                source.len(),
+                std::ptr::null(),
+            );
+            frame.truncate(length);
+            frame
+        }
+    }
+
+    #[test]
+    fn an_lz4_frame_of_the_library_takes_exactly_what_was_packed() {
+        let mut state = 7_u64;
+        let mut random = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            state >> 33
+        };
+        let text: Vec<u8> = (0..20_000)
+            .flat_map(|_| format!("{{\"user_id\":\"u{}\"}}", random() % 5000).into_bytes())
+            .collect();
+        let noise: Vec<u8> = (0..300_000).map(|_| random().to_le_bytes()[0]).collect();
+        let same = vec![b'x'; 5_000_000];
+        let mixed = [&text[..], &noise, &same, &text].concat();
+        for source in [&[][..], b"x", &text, &noise, &same, &mixed] {
+            assert_eq!(lengths::lz4(&packed_lz4(source)), source.len());
+        }
+    }
+}
