@@ -187,28 +187,38 @@ mod tests {
         rows
     }
 
+    fn key() -> ObjectRef<Rollcall> {
+        ObjectRef::new("user-login").within("analytics")
+    }
+
+    fn decision() -> Decision {
+        Decision {
+            replicas: 2,
+            recommended: 2,
+            reason: Reason::WithinTarget,
+            sentence: "2 workers: as many as are needed.".to_owned(),
+            figures: Figures { lag: Some(1), ..Figures::default() },
+        }
+    }
+
     #[test]
     fn the_readme_has_all_metrics() {
         let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
         let readme = std::fs::read_to_string(readme).expect("the README is there");
-        let table = table(&Metrics::default().text());
+        let metrics = Metrics::default();
+        // What has no series is not shown.
+        metrics.wrote("Deployment");
+        metrics.decided(&key(), &decision());
+        let table = table(&metrics.text());
         assert!(readme.contains(&table), "put this table into the README:\n{table}");
     }
 
     #[test]
     fn a_resource_that_is_gone_leaves_no_series() {
         let metrics = Metrics::default();
-        let key = ObjectRef::new("user-login").within("analytics");
-        let decision = Decision {
-            replicas: 2,
-            recommended: 2,
-            reason: Reason::WithinTarget,
-            sentence: "2 workers: as many as are needed.".to_owned(),
-            figures: Figures { lag: Some(1), ..Figures::default() },
-        };
-        metrics.decided(&key, &decision);
+        metrics.decided(&key(), &decision());
         assert!(metrics.text().contains("user-login"));
-        metrics.forget(&key);
+        metrics.forget(&key());
         assert!(!metrics.text().contains("user-login"), "{}", metrics.text());
     }
 }

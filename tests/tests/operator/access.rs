@@ -37,6 +37,7 @@ fn secrets_and_tokens_open_what_they_should_and_every_right_is_used() -> Result<
     tokens_open_what_they_should(&site)?;
     every_right_is_used(&site)?;
     passwords_are_never_told(&site)?;
+    site.kubectl(&[&["delete"], &THE_TESTS_OWN[..]].concat())?;
     site.goes()
 }
 
@@ -135,3 +136,10 @@ const KAFKA_PASSWORD: &str = "the-word-for-kafka";
 const REDIS_PASSWORD: &str = "the-word-for-redis";
 const KAFKA: &str = r#"brokers: ["kafka:9096"], tls: {caRef: {kind: ConfigMap, name: authority, key: ca.crt}}, sasl: {mechanism: SCRAM-SHA-512, username: rollcall, passwordSecretRef: {name: kafka-login, key: password}}"#;
 const REDIS: &str = r#"url: "redis://redis:6379", credentialsSecretRef: {name: redis-login, usernameKey: user, passwordKey: password}"#;
+const THE_TESTS_OWN: [&str; 5] = [
+    "configmap/authority",
+    "rolebinding/reader",
+    "role/reader",
+    "serviceaccount/reader",
+    "serviceaccount/stranger",
+];
