@@ -21,8 +21,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::client::ClientBuilder;
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use kube::runtime::reflector::{self, ObjectRef, reflector};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -235,7 +235,11 @@ async fn controller(
             }
         }
     });
-    Controller::new(rollcalls, watcher::Config::default())
+    let (reader, writer) = reflector::store();
+    // Who set which field is of no use here, and is half of each resource.
+    let slim = watcher(rollcalls, watcher::Config::default())
+        .modify(|rollcall| rollcall.metadata.managed_fields = None);
+    Controller::for_stream(reflector(writer, slim).applied_objects(), reader)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .owns(deployments, ours.clone())
         .owns(budgets, ours)

@@ -72,13 +72,15 @@ fn replicas_fall_without_flapping(site: &Site) -> Result<()> {
     assert!(!down.is_empty() && down.iter().all(|(from, to)| to < from), "up again after down: {steps:?}");
     assert!(up.iter().all(|(from, to)| to > from && *to <= i64::from(PARTITIONS)), "{steps:?}");
     // Each step explains itself: in the status, and in an event.
-    let events = site.kubectl(&["get", "events.events.k8s.io", "--output=json"])?;
-    for step in
-        resource.pointer("/status/scaling/state/steps").and_then(Value::as_array).into_iter().flatten()
-    {
-        let sentence = text(step, "/sentence");
-        assert!(!sentence.is_empty() && events.contains(sentence), "no event says {sentence:?}");
-    }
+    site.until("an event for each step", || {
+        let events = site.kubectl(&["get", "events.events.k8s.io", "--output=json"])?;
+        let steps = resource.pointer("/status/scaling/state/steps").and_then(Value::as_array);
+        for step in steps.into_iter().flatten() {
+            let sentence = text(step, "/sentence");
+            ensure!(!sentence.is_empty() && events.contains(sentence), "no event says {sentence:?}");
+        }
+        Ok(())
+    })?;
     let active = condition(&resource, "ScalingActive");
     assert_eq!(active.map(|condition| text(condition, "/status")), Some("True"));
     Ok(())
