@@ -140,6 +140,17 @@ impl Candidate {
 
     /// Gives the lease back, so that another need not wait.
     pub async fn release(&mut self) -> Result<(), kube::Error> {
+        for _ in 1..RELEASES_MAX {
+            match self.try_to_release().await {
+                // This process's own last renewal was still on its way.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                result => return result,
+            }
+        }
+        self.try_to_release().await
+    }
+
+    async fn try_to_release(&self) -> Result<(), kube::Error> {
         let Some(mut lease) = self.leases.get_opt(&self.name).await? else {
             return Ok(());
         };
@@ -181,6 +192,9 @@ impl Candidate {
         }
     }
 }
+
+/// One more than there are writes that can be on their way.
+const RELEASES_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests {
