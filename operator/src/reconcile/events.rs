@@ -31,7 +31,8 @@ pub(super) async fn of_step(
 ) {
     let note = format!("{before} → {now} workers: {}", decision.sentence);
     let reason = decision.reason.to_string();
-    publish(context, rollcall, EventType::Normal, &reason, note, "Scale").await;
+    // Events that differ in their notes alone become one, with the first one's.
+    publish(context, rollcall, EventType::Normal, &reason, note, &format!("ScaleTo{now}")).await;
 }
 
 /// Whether a turn is good news or bad; none for what only accompanies others.
