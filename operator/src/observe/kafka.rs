@@ -1,16 +1,15 @@
 //! Questions to Kafka: partitions, both ends of their logs, what the group has committed, who is in it.
 //!
-//! Owns the clients, one for each way to reach a Kafka, that never join a group. Their calls block, with time-outs; they run on
+//! Owns clients that never join a group, one for each way to reach a Kafka. Their calls block, with time-outs; they run on
 //! threads for blocking work, so many at a time.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use insights::spec::PipelineSpec;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
 use rollcall_worker::client::{self, End, Quiet};
@@ -32,14 +31,10 @@ pub struct Pem {
     pub key: Option<String>,
 }
 
-/// The clients. Pipelines on the same Kafka, with the same user, share one: each costs threads and about 1 MB.
-#[derive(Default)]
-pub(super) struct Clients {
-    shared: Mutex<HashMap<String, Weak<Client>>>,
-}
-
 struct Client {
     consumer: BaseConsumer<Quiet>,
+    /// Tells its configuration from others.
+    fingerprint: String,
     turns: Semaphore,
 }
 
@@ -56,30 +51,6 @@ pub(super) struct Look {
     offsets: Offsets,
     partitions: u32,
     members: Option<usize>,
-}
-
-impl Clients {
-    /// What to ask about a pipeline; nothing is asked yet.
-    ///
-    /// Errors in librdkafka's words: a property or a certificate that it cannot use.
-    pub(super) fn questions(&self, spec: &PipelineSpec, pem: &Pem) -> Result<Questions, String> {
-        let client = self.client(&config(spec, pem)).map_err(|error| error.to_string())?;
-        Ok(Questions { client, topic: spec.source.topic.clone(), group: spec.kafka.group.clone() })
-    }
-
-    fn client(&self, config: &ClientConfig) -> KafkaResult<Arc<Client>> {
-        let entries: BTreeMap<_, _> = config.config_map().into_iter().collect();
-        let key = checksum(&format!("{entries:?}"));
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = shared.get(&key).and_then(Weak::upgrade) {
-            return Ok(client);
-        }
-        shared.retain(|_, client| client.strong_count() > 0);
-        let consumer = config.create_with_context(Quiet)?;
-        let client = Arc::new(Client { consumer, turns: Semaphore::new(TURNS) });
-        shared.insert(key, Arc::downgrade(&client));
-        Ok(client)
-    }
 }
 
 fn config(spec: &PipelineSpec, pem: &Pem) -> ClientConfig {
@@ -101,6 +72,28 @@ fn config(spec: &PipelineSpec, pem: &Pem) -> ClientConfig {
 }
 
 impl Questions {
+    /// What to ask about a pipeline; nothing is asked yet. It shares the client of one of `others` that reaches the same Kafka
+    /// as the same user: each costs threads and about 1 MB.
+    ///
+    /// Errors in librdkafka's words: a property or a certificate that it cannot use.
+    pub(super) fn new<'a>(
+        spec: &PipelineSpec,
+        pem: &Pem,
+        others: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Self, String> {
+        let config = config(spec, pem);
+        let entries: BTreeMap<_, _> = config.config_map().into_iter().collect();
+        let fingerprint = checksum(&format!("{entries:?}"));
+        let same = others.into_iter().find(|other| other.client.fingerprint == fingerprint);
+        let client = if let Some(other) = same {
+            Arc::clone(&other.client)
+        } else {
+            let consumer = config.create_with_context(Quiet).map_err(|error| error.to_string())?;
+            Arc::new(Client { consumer, fingerprint, turns: Semaphore::new(TURNS) })
+        };
+        Ok(Self { client, topic: spec.source.topic.clone(), group: spec.kafka.group.clone() })
+    }
+
     /// Asks everything once, when its turn comes.
     pub(super) async fn ask(&self) -> Result<Look, Reach> {
         let _turn = self.client.turns.acquire().await;
@@ -181,30 +174,23 @@ const TURNS: usize = 16;
 mod tests {
     use super::*;
 
-    fn questions(clients: &Clients, yaml: &str, pem: &Pem) -> Questions {
-        let sources = insights::spec::Sources {
-            environment: &|_| None,
-            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-        };
+    fn ask<'a>(yaml: &str, others: impl IntoIterator<Item = &'a Questions>) -> Questions {
+        let no_file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let sources = insights::spec::Sources { environment: &|_| None, file: &no_file };
         let spec = insights::spec::read(yaml, &insights::spec::Overrides::default(), &sources).unwrap();
-        clients.questions(&spec, pem).unwrap()
+        Questions::new(&spec, &Pem::default(), others).unwrap()
     }
 
     #[test]
     fn pipelines_on_the_same_kafka_share_a_client() {
-        let clients = Clients::default();
-        let ask = |yaml: &str| questions(&clients, yaml, &Pem::default());
-        let one = ask("{pipeline: a, kafka: {brokers: [\"k:9092\"]}, source: {topic: a}}");
-        let other = ask("{pipeline: b, kafka: {brokers: [\"k:9092\"]}, source: {topic: b}}");
+        let one = ask("{pipeline: a, kafka: {brokers: [\"k:9092\"]}, source: {topic: a}}", []);
+        let other = ask("{pipeline: b, kafka: {brokers: [\"k:9092\"]}, source: {topic: b}}", [&one]);
         assert!(Arc::ptr_eq(&one.client, &other.client));
         assert_eq!((other.topic.as_str(), other.group.as_str()), ("b", "rollcall.b"));
-        let elsewhere = ask("{pipeline: a, kafka: {brokers: [\"other:9092\"]}}");
+        let elsewhere = ask("{pipeline: a, kafka: {brokers: [\"other:9092\"]}}", [&one, &other]);
         assert!(!Arc::ptr_eq(&one.client, &elsewhere.client));
+        let client = Arc::downgrade(&one.client);
         drop((one, other));
-        let again = ask("{pipeline: a, kafka: {brokers: [\"k:9092\"]}}");
-        drop((again, elsewhere));
-        let last = ask("{pipeline: c, kafka: {brokers: [\"third:9092\"]}}");
-        assert_eq!(clients.shared.lock().unwrap().len(), 1, "clients that nobody needs are gone");
-        drop(last);
+        assert!(client.upgrade().is_none(), "clients that nobody needs are gone");
     }
 }

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 
 pub use self::document::Document;
 pub use self::kafka::Pem;
-use self::kafka::{Clients, Look, Questions};
+use self::kafka::{Look, Questions};
 use crate::resource::Rollcall;
 use crate::scaling::{History, Offsets, PartitionOffsets, WorkerReport};
 
@@ -78,7 +78,6 @@ pub struct Observed {
 /// All pipelines that are looked at.
 pub struct Observer {
     pipelines: Mutex<HashMap<ObjectRef<Rollcall>, Entry>>,
-    clients: Clients,
     served: Pipelines,
     changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>,
 }
@@ -86,6 +85,7 @@ pub struct Observer {
 struct Entry {
     pipeline: String,
     fingerprint: String,
+    questions: Result<Questions, String>,
     redis: SecretString,
     store: Result<Store, String>,
     seen: Arc<Mutex<Arc<Observed>>>,
@@ -101,7 +101,7 @@ impl Drop for Entry {
 impl Observer {
     /// Nothing is looked at yet. `changed` hears of each look; what is looked at is served from then on.
     pub fn new(changed: mpsc::UnboundedSender<ObjectRef<Rollcall>>, served: Pipelines) -> Self {
-        Self { pipelines: Mutex::default(), clients: Clients::default(), served, changed }
+        Self { pipelines: Mutex::default(), served, changed }
     }
 
     /// The pipelines that are looked at, for the HTTP API.
@@ -119,6 +119,8 @@ impl Observer {
         }
         let seen = former.map_or_else(Arc::default, |entry| Arc::clone(&entry.seen));
         let (pipeline, fingerprint) = (target.pipeline.clone(), target.fingerprint.clone());
+        let others = pipelines.values().filter_map(|entry| entry.questions.as_ref().ok());
+        let questions = Questions::new(&target.spec, &target.pem, others);
         let redis = target.spec.redis.url.clone();
         let store = store(&pipelines, &redis, &pipeline);
         if let Ok(store) = &store {
@@ -130,9 +132,9 @@ impl Observer {
             served: self.served.clone(),
             changed: self.changed.clone(),
         };
-        let questions = self.clients.questions(&target.spec, &target.pem);
-        let task = tokio::spawn(look_at(target, questions, store.clone(), looks)).abort_handle();
-        pipelines.insert(key.clone(), Entry { pipeline, fingerprint, redis, store, seen, task });
+        let task = tokio::spawn(look_at(target, questions.clone(), store.clone(), looks)).abort_handle();
+        let entry = Entry { pipeline, fingerprint, questions, redis, store, seen, task };
+        pipelines.insert(key.clone(), entry);
     }
 
     /// Looks at a pipeline no more.

@@ -121,6 +121,13 @@ pub struct SourceRecord {
     pub headers: Headers,
 }
 
+impl SourceRecord {
+    /// The value of the first header of this name; none where it is absent or null.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(candidate, _)| candidate == name)?.1.as_deref()
+    }
+}
+
 /// Names and values of headers, in order.
 pub type Headers = Vec<(String, Option<Vec<u8>>)>;
 

@@ -43,21 +43,15 @@ fn secrets_and_tokens_open_what_they_should_and_every_right_is_used() -> Result<
 
 impl Site {
     fn apply_secrets(&self, authority: &str) -> Result<()> {
-        let named = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": self.namespace}});
-        let with = |mut object: Value, field: &str, value: Value| {
-            if let Some(fields) = object.as_object_mut() {
-                fields.insert(field.to_owned(), value);
-            }
-            object
+        let object = |kind: &str, name: &str, field: &str, value: Value| {
+            let metadata = json!({"name": name, "namespace": self.namespace});
+            json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, (field): value})
         };
+        let redis_login = json!({"user": "rollcall", "password": REDIS_PASSWORD});
         let objects = [
-            with(named("Secret", "kafka-login"), "stringData", json!({"password": KAFKA_PASSWORD})),
-            with(
-                named("Secret", "redis-login"),
-                "stringData",
-                json!({"user": "rollcall", "password": REDIS_PASSWORD}),
-            ),
-            with(named("ConfigMap", "authority"), "data", json!({"ca.crt": authority})),
+            object("Secret", "kafka-login", "stringData", json!({"password": KAFKA_PASSWORD})),
+            object("Secret", "redis-login", "stringData", redis_login),
+            object("ConfigMap", "authority", "data", json!({"ca.crt": authority})),
         ];
         for object in objects {
             self.ground.cluster.apply(&object.to_string())?;

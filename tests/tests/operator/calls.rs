@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::wait_for;
-use lab::worker::{Worker, WorkerOptions};
+use lab::worker::Worker;
 use serde_json::{Value, json};
 
-use super::site::{Ground, Site, text};
+use super::site::{self, Ground, Site, text};
 
 #[test]
 fn an_operator_killed_at_any_call_is_finished_by_the_next() -> Result<()> {
@@ -75,17 +75,13 @@ impl<'a> Round<'a> {
         Ok(round)
     }
 
-    /// An operator for this namespace, always under the same name: its lease is its own again at once.
     fn operator(&self, environment: &[(&str, &str)]) -> Result<Worker> {
-        let arguments = ["run", "--worker-image", "docker.io/rollcall/worker:dev", "--pod-name", "one"];
-        let addresses = ["--api-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"];
-        let namespace = ["--pod-namespace", &self.namespace];
-        let mut options = WorkerOptions::command(&arguments).args(&addresses).args(&namespace);
-        options = options.env("KUBECONFIG", &self.site.ground.cluster.kubeconfig().to_string_lossy());
+        let cluster = self.site.ground.cluster;
+        let mut options = site::operator(&cluster.kubeconfig(), &self.namespace);
         for (name, value) in environment {
             options = options.env(name, value);
         }
-        Worker::start_operator(self.site.ground.cluster, options)
+        Worker::start_operator(cluster, options)
     }
 
     /// Lets an operator work until it has nothing more to do, and stops it.

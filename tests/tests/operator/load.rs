@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::site::{Ground, Site, condition, condition_of, text};
+use super::site::{Ground, Site, condition, condition_of, lag_seconds, text};
 
 #[test]
 fn replicas_follow_the_load() -> Result<()> {
@@ -49,7 +49,7 @@ fn replicas_rise_and_lag_falls(site: &Site) -> Result<()> {
     })?;
     site.until("the lag to fall", || {
         let resource = site.get_resource()?;
-        let seconds = resource.pointer("/status/lag/seconds").and_then(Value::as_i64);
+        let seconds = lag_seconds(&resource);
         ensure!(seconds.is_some_and(|seconds| seconds < LATENCY_TARGET_S), "{resource:#}");
         ensure!(condition_of(&resource, "KeepingUp") == Some("True"), "{resource:#}");
         Ok(())

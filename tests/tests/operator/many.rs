@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::bench::process::{cpu, memory_bytes};
 use lab::http;
-use lab::worker::{Worker, WorkerOptions};
+use lab::worker::Worker;
 use serde_json::Value;
 
-use super::site::{Ground, Site, text};
+use super::site::{self, Ground, Site, condition_of, text};
 
 #[test]
 fn an_operator_of_many_stays_small() -> Result<()> {
@@ -21,7 +21,7 @@ fn an_operator_of_many_stays_small() -> Result<()> {
     let operator = Operator::start(&site)?;
     site.create_many("mode: Manual, interval: 10s", "replicas: 0\n")?;
     site.until_all_are_ready()?;
-    let resident = memory_bytes(operator.0.pid(), "VmRSS")?;
+    let resident = memory_bytes(operator.process.pid(), "VmRSS")?;
     println!("{RESOURCES} resources: {} MiB resident", resident >> 20);
     assert!(resident < MEMORY_OF_MANY_MAX, "{resident} bytes");
 
@@ -49,7 +49,7 @@ fn many_partitions(site: &Site) -> Result<()> {
     let resource = site.resource(&site.name, "mode: Auto, interval: 1s", "desiredState: Paused\n");
     site.ground.cluster.apply(&resource.replace(&site.pipeline().source, &topic))?;
     site.until_it_is("KafkaReachable", "True")?;
-    let (pid, count) = (operator.0.pid(), operator.reconciles()?);
+    let (pid, count) = (operator.process.pid(), operator.reconciles()?);
     let before = cpu(pid)?;
     let mut reconciles = 0;
     site.until("looks", || {
@@ -67,7 +67,11 @@ fn many_partitions(site: &Site) -> Result<()> {
 }
 
 /// An operator that runs beside the cluster, under the chart's account.
-struct Operator(Worker, String);
+struct Operator {
+    process: Worker,
+    /// Where its metrics are.
+    metrics: String,
+}
 
 impl Operator {
     fn start(site: &Site) -> Result<Self> {
@@ -76,21 +80,17 @@ impl Operator {
         let text = std::fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let mine = path.with_file_name("operator.kubeconfig");
         std::fs::write(&mine, text.replace("admin-token", token.trim()))?;
-        let arguments = ["run", "--worker-image", "docker.io/rollcall/worker:dev", "--pod-name", "one"];
-        let addresses = ["--api-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"];
-        let options = WorkerOptions::command(&arguments).args(&addresses);
-        let options = options.args(&["--pod-namespace", site.namespace, "--log-format", "text"]);
-        let worker =
-            Worker::start_operator(site.ground.cluster, options.env("KUBECONFIG", &mine.to_string_lossy()))?;
+        let options = site::operator(&mine, site.namespace).args(&["--log-format", "text"]);
+        let worker = Worker::start_operator(site.ground.cluster, options)?;
         let line = worker.wait_for_line("/metrics", Duration::from_secs(20))?;
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.with_context(|| format!("no address in {line}"))?.to_owned();
-        Ok(Self(worker, address))
+        let metrics = address.with_context(|| format!("no address in {line}"))?.to_owned();
+        Ok(Self { process: worker, metrics })
     }
 
     /// How many reconciles there were.
     fn reconciles(&self) -> Result<u64> {
-        let metrics = http::get(&self.1, "/metrics")?.body;
+        let metrics = http::get(&self.metrics, "/metrics")?.body;
         let name = "rollcall_operator_reconcile_seconds_count ";
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)).context("no such metric")?;
         line.parse().with_context(|| format!("{line} is no number"))
@@ -110,7 +110,7 @@ impl Site {
             let list = list.get("items").and_then(Value::as_array).context("no list")?;
             let is_done = |resource: &&Value| {
                 resource.pointer("/status/observedGeneration") == resource.pointer("/metadata/generation")
-                    && super::site::condition_of(resource, "Ready") == Some("True")
+                    && condition_of(resource, "Ready") == Some("True")
             };
             let done = list.iter().filter(is_done).count();
             ensure!(done == RESOURCES, "{done} of {RESOURCES} are");

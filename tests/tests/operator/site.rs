@@ -1,16 +1,18 @@
 //! What all these tests stand on: the lab's cluster with Kafka and Redis, and one pipeline that Helm installed there.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::http;
 use lab::kafka::{self, Kafka, unique};
-use lab::kubernetes::Cluster;
+use lab::kubernetes::{Cluster, WORKER_IMAGE};
 use lab::oracle::Settings;
 use lab::pipeline::Pipeline;
 use lab::redis::{self, Redis};
 use lab::wait_for;
+use lab::worker::WorkerOptions;
 use serde_json::Value;
 
 /// The cluster, for one test at a time: what one stops, another would miss.
@@ -155,14 +157,14 @@ impl Site {
 
     /// Without the operator the resource still takes its workers with it, and nothing but the definition stays.
     pub(crate) fn goes(&self) -> Result<()> {
+        self.kubectl(&["delete", "jobs", "--all"])?;
         self.helm(&["uninstall", RELEASE, "--wait"])?;
         self.kubectl(&["delete", "rcl", &self.name])?;
         self.until("nothing to be left", || {
             let kinds = "deployments,replicasets,pods,services,configmaps,poddisruptionbudgets,serviceaccounts,roles,\
                          rolebindings,networkpolicies,leases,rollcalls";
             let left = self.kubectl(&["get", kinds, "--output=name"])?;
-            let is_left = |line: &&str| !KUBERNETES_OWN.contains(line) && !line.contains("generator");
-            let left: Vec<&str> = left.lines().filter(is_left).collect();
+            let left: Vec<&str> = left.lines().filter(|line| !KUBERNETES_OWN.contains(line)).collect();
             ensure!(left.is_empty(), "{left:?}");
             Ok(())
         })?;
@@ -264,6 +266,14 @@ impl Site {
     }
 }
 
+/// An operator for one namespace that runs beside the cluster, always under the same name: its lease is its own again at once.
+pub(crate) fn operator(kubeconfig: &Path, namespace: &str) -> WorkerOptions {
+    let arguments =
+        ["run", "--worker-image", WORKER_IMAGE, "--pod-name", "one", "--pod-namespace", namespace];
+    let addresses = ["--api-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"];
+    WorkerOptions::command(&arguments).args(&addresses).env("KUBECONFIG", &kubeconfig.to_string_lossy())
+}
+
 impl Drop for Site {
     /// A test that failed leaves nothing that works on.
     fn drop(&mut self) {
@@ -283,6 +293,11 @@ pub(crate) fn condition_of<'a>(resource: &'a Value, name: &str) -> Option<&'a st
 pub(crate) fn condition<'a>(resource: &'a Value, name: &str) -> Option<&'a Value> {
     let conditions = resource.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|condition| text(condition, "/type") == name)
+}
+
+/// How old the oldest record is that waits; none while that is unknown.
+pub(crate) fn lag_seconds(resource: &Value) -> Option<i64> {
+    resource.pointer("/status/lag/seconds").and_then(Value::as_i64)
 }
 
 pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use lab::kubernetes::{OPERATOR_IMAGE, WORKER_IMAGE};
 use serde_json::Value;
 
-use super::site::{Ground, RELEASE, Site, text};
+use super::site::{Ground, RELEASE, Site, lag_seconds, text};
 
 #[test]
 fn an_upgrade_and_its_way_back_lose_nothing_under_load() -> Result<()> {
@@ -71,18 +71,14 @@ impl Site {
     fn is_rolled_out(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<()> {
         let mut oldest_s = 0;
         self.until(what, || {
-            let resource = self.get_resource()?;
-            let seconds = resource.pointer("/status/lag/seconds").and_then(Value::as_i64).unwrap_or(0);
-            oldest_s = oldest_s.max(seconds);
+            oldest_s = oldest_s.max(lag_seconds(&self.get_resource()?).unwrap_or(0));
             ensure!(is_it(&self.template()?), "another template");
             Ok(())
         })?;
         self.wait_for_replicas(2)?;
         let counted = self.logins()?;
         self.until("records afterwards", || {
-            let resource = self.get_resource()?;
-            let seconds = resource.pointer("/status/lag/seconds").and_then(Value::as_i64).unwrap_or(0);
-            oldest_s = oldest_s.max(seconds);
+            oldest_s = oldest_s.max(lag_seconds(&self.get_resource()?).unwrap_or(0));
             ensure!(self.logins()? > counted, "none came");
             Ok(())
         })?;
