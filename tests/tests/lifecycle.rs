@@ -2,7 +2,7 @@
 //! signals end.
 #![cfg(feature = "lab")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -68,25 +68,28 @@ fn a_stop_amid_a_rebalance_is_clean() -> Result<()> {
     let redis = Redis::start(Options::new())?;
     let pipeline = Pipeline::new(Kafka::shared(), &redis, 4)?;
     let feeder = pipeline.feeder()?;
-    let (mut seed, end) = (0, Instant::now() + 3 * DEADLINE);
-    let mut feed = || {
-        ensure!(Instant::now() < end, "it takes too long");
-        seed += 1;
-        feeder.feed(&recent_records(seed, 4, 20))
+    let mut seed = 0;
+    let mut feed_until = |what: &str, done: &mut dyn FnMut() -> Result<bool>| {
+        let end = Instant::now() + DEADLINE;
+        while !done()? {
+            ensure!(Instant::now() < end, "waiting for {what} takes too long");
+            seed += 1;
+            feeder.feed(&recent_records(seed, 4, 20))?;
+        }
+        Ok(())
     };
     let mut former = pipeline.worker("w0", &[])?;
-    former.wait_for_line("partition loaded", DEADLINE)?;
     for round in 1..=6 {
+        // Only one that holds all has something to give up: a partition that nobody holds goes to the next one as it comes.
+        feed_until("all partitions to be held", &mut || Ok(loaded(&former.stderr()).len() == 4))
+            .with_context(|| format!("round {round}:\n{}", former.stderr()))?;
         let next = pipeline.worker(&format!("w{round}"), &[])?;
-        while !former.stderr().contains("partitions revoked") {
-            feed()?;
-        }
+        feed_until("partitions to be moved", &mut || Ok(former.stderr().contains("partitions revoked")))
+            .with_context(|| format!("round {round}:\n{}\n{}", former.stderr(), next.stderr()))?;
         former.terminate()?;
-        while former.is_running()? {
-            feed()?;
-        }
+        feed_until("the end of a worker", &mut || Ok(!former.is_running()?))
+            .with_context(|| format!("round {round}:\n{}\n{}", former.stderr(), next.stderr()))?;
         assert_eq!(former.wait_exit(DEADLINE)?, 0, "round {round}:\n{}", former.stderr());
-        next.wait_for_line("partition loaded", DEADLINE)?;
         former = next;
     }
     pipeline.wait_until_published()?;
@@ -264,6 +267,12 @@ fn everything(pipeline: &Pipeline<'_>, redis: &Redis) -> Result<BTreeMap<String,
         all.insert(topic.clone(), format!("{ends:?}"));
     }
     Ok(all)
+}
+
+/// The partitions that a worker has loaded.
+fn loaded(stderr: &str) -> BTreeSet<i64> {
+    let lines = stderr.lines().filter(|line| line.contains("partition loaded"));
+    lines.filter_map(|line| field(line, "partition")).collect()
 }
 
 /// A number in a line of the log.
