@@ -52,14 +52,7 @@ fn hold(partitions: usize, bounds: &[Bound]) {
             let late = rollcall.worst.seconds;
             assert!(late == 0.0, "{name}: {late} s late, {} is never", other.contender.name());
         }
-        let above = board.dominating(rollcall);
-        let known = BEATEN.iter().filter(|beaten| (beaten.0, beaten.1) == (trace.name, partitions));
-        assert_eq!(above, known.map(|beaten| beaten.2).collect::<Vec<_>>(), "{name}: who beats Rollcall");
-        let above_economy = board.dominating(economy);
-        assert!(
-            above.is_empty() || above_economy.is_empty(),
-            "{name}: economy is beaten by {above_economy:?}"
-        );
+        assert_eq!(board.dominating(rollcall), Vec::<String>::new(), "{name}: who beats Rollcall");
 
         let bound = bounds.iter().find(|bound| bound.0 == trace.name).expect("each trace has its bound");
         check(&name, &rollcall.median, bound);
@@ -84,10 +77,6 @@ fn find(name: &str) -> Trace {
 
 /// A trace, and the most seconds, hours and moves of Rollcall.
 type Bound = (&'static str, f64, f64, f64);
-
-/// Where a law is nowhere worse than the default profile, and who. `economy` is on the front there. With 24 partitions there is
-/// no number between 12 and 24 that spares the busiest worker anything: the HPA's numbers in between leave some workers full.
-const BEATEN: [(&str, usize, &str); 2] = [("step", 24, "HPA busy 60 %"), ("slow-start", 24, "HPA busy 50 %")];
 
 const SEEDS: u64 = 5;
 const BOUNDS_24: [Bound; 11] = [

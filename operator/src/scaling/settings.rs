@@ -95,7 +95,8 @@ pub struct ScaleUp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScaleDown {
-    /// Fewer workers must have been enough for so long: 600s, Economy 120s.
+    /// Fewer workers must have been enough for so long: 600s, Economy 120s. Half of it is enough where three quarters of the
+    /// workers go; six times as long where it is a fifth or less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Span>,
     /// The largest share of the workers that one step takes away.

@@ -133,8 +133,8 @@ pub(super) fn target(state: &State, settings: &Settings) -> f64 {
     if late > 0.0 { target.min((1.0 / (RISE * late)).max(LEAST_TARGET)) } else { target }
 }
 
-/// What the newest seconds ask for, where that is more than all workers can do and they take so long to start that there is
-/// no time to make sure of it.
+/// What the newest seconds ask for, where more arrives than all workers can do: a rise is answered whole, in one step. Where
+/// workers take so long to start that there is no time to make sure of it, the newest seconds alone are enough of a sign.
 pub(super) fn overrun(
     state: &State,
     settings: &Settings,
@@ -143,10 +143,12 @@ pub(super) fn overrun(
     capacity: Option<f64>,
 ) -> Option<Demand> {
     let is_slow = late_share(state, settings) > 0.0;
-    let capacity = capacity.filter(|_| is_slow && demand.is_measured)?;
+    let capacity = capacity.filter(|_| demand.is_measured)?;
+    let fits = |demand: &Demand| {
+        Weights::new(&demand.loads, capacity, settings.high(), None).fit(observation.replicas)
+    };
     let hasty = demand::look_hastily(observation)?;
-    let fits = Weights::new(&hasty.loads, capacity, settings.high(), None).fit(observation.replicas);
-    (!fits && hasty.arrival() > demand.arrival()).then_some(hasty)
+    (!fits(&hasty) && (is_slow || !fits(demand)) && hasty.arrival() > demand.arrival()).then_some(hasty)
 }
 
 /// The part of the delay until new workers work that is beyond the latency target.
@@ -283,38 +285,52 @@ pub(super) fn down(state: &State, look: &Look<'_>, capacity: f64) -> Verdict {
     if lowest.replicas >= current || current <= floor.max(1) {
         return settled();
     }
-    let window_ms = settings.window_ms();
+    let kept = 1.0 - share(settings.scale_down.max_percent);
+    let least = u32::try_from(whole((f64::from(current) * kept).ceil())).unwrap_or(current);
+    let partitions = observation.partitions.unwrap_or(current);
+    let aim = |level: &Level| {
+        fit::round_up(partitions, level.replicas.max(least)).clamp(floor.max(1), cap).min(current)
+    };
+    let wait_ms = |level: &Level| patience_ms(settings, current, aim(level));
     let wait = || {
+        let window_s = number(settings.window_ms() / 1000);
         let sentence = format!(
-            "Fewer than {} would do; a step down waits until that has been so for {} s.",
+            "Fewer than {} would do; a step down waits until that has been so for {} to {} s, the longer the less it saves.",
             workers(current),
-            window_ms / 1000
+            whole(LEAST_WINDOWS * window_s),
+            whole(LITTLE_WINDOWS * window_s)
         );
         look.hold(Reason::Stabilizing, sentence)
     };
     let for_ms = |level: &Level| now_ms - level.since_ms;
-    let long_enough = state.enough.iter().rev().find(|level| for_ms(level) >= window_ms);
-    let Some(level) = long_enough else { return wait() };
+    let Some(level) = state.enough.iter().rev().find(|level| for_ms(level) >= wait_ms(level)) else {
+        return wait();
+    };
     // A fall is seen little by little: one step for all of it moves fewer partitions than several.
-    let is_falling = lowest != level && for_ms(lowest) >= window_ms - demand::LONG_MS;
-    let is_patient = for_ms(level) < window_ms + demand::LONG_MS;
+    let is_falling = lowest != level && for_ms(lowest) >= wait_ms(lowest) - demand::LONG_MS;
+    let is_patient = for_ms(level) < wait_ms(level) + demand::LONG_MS;
     if (is_falling && is_patient) || !may_go_down(state, look) {
         return wait();
     }
-    let kept = 1.0 - share(settings.scale_down.max_percent);
-    let least = u32::try_from(whole((f64::from(current) * kept).ceil())).unwrap_or(current);
-    let partitions = observation.partitions.unwrap_or(current);
-    let to = fit::round_up(partitions, level.replicas.max(least)).clamp(floor.max(1), cap);
+    let to = aim(level);
     if to >= current {
         return settled();
     }
     let sentence = format!(
         "From {current} to {}, enough for the last {} s: {}.",
         workers(to),
-        window_ms / 1000,
+        for_ms(level) / 1000,
         look.words(capacity)
     );
     Verdict::new(to, Reason::ScalingDown, sentence)
+}
+
+/// For how long so many workers must have been enough: the less a step saves, the longer, as each moves partitions. One for
+/// three quarters of the workers waits for half the window, one for a fifth or less for six windows.
+fn patience_ms(settings: &Settings, current: u32, to: u32) -> i64 {
+    let saved = f64::from(current.saturating_sub(to)) / f64::from(current.max(1));
+    let windows = if saved <= LITTLE { LITTLE_WINDOWS } else { (1.0 - saved / 1.5).max(LEAST_WINDOWS) };
+    whole(windows * number(settings.window_ms()))
 }
 
 /// Whether nothing forbids a step down: nothing is late, every worker has reported, and the last steps are long ago.
@@ -351,5 +367,11 @@ const SETTLED_MS: i64 = 60_000;
 const NOTABLE: f64 = 0.1;
 /// The longest backoff, as a multiple of the first.
 const MOST_BACKOFF: i64 = 8;
+/// A step down that saves this share of the workers or less is hardly worth the pause of the partitions that move.
+const LITTLE: f64 = 0.2;
+/// It waits for so many windows.
+const LITTLE_WINDOWS: f64 = 6.0;
+/// No step down waits for less.
+const LEAST_WINDOWS: f64 = 0.5;
 /// Steps down are at least so far apart.
 const BETWEEN_DOWNS_MS: i64 = 300_000;

@@ -2,7 +2,7 @@
 
 use super::super::state::Level;
 use super::super::{Reason, Span};
-use super::World;
+use super::{LOOK_S, World};
 
 /// A rollout that hangs must not let the lag grow for good.
 #[test]
@@ -38,6 +38,28 @@ fn a_rollout_never_steps_down_and_is_no_measure_of_how_long_workers_take_to_star
     world.run(600);
     assert!(world.replicas < raised, "{:?}", world.decisions.last());
     assert_eq!(world.state.settle_ms, None);
+}
+
+/// The first look after a rise sees a part of it in its 30 seconds: the number for that part would be moved again at once.
+#[test]
+fn a_rise_is_answered_in_one_step() {
+    let mut world = World::new(24, 4, 125);
+    world.run(300);
+    world.arrival = 500;
+    world.run(60);
+    assert_eq!((world.replicas, world.steps()), (24, 1), "{:?}", world.state.steps);
+}
+
+#[test]
+fn a_step_down_waits_the_longer_the_less_it_saves() {
+    // Three quarters of the workers, a third, a sixth.
+    for (from, arrival, to, after_s) in [(12, 100, 3, 300), (12, 250, 8, 466), (6, 170, 5, 3600)] {
+        let mut world = World::new(24, from, arrival);
+        while world.look().replicas == from && world.decisions.len() < 400 {}
+        let waited_s = i64::try_from(world.decisions.len()).unwrap() * LOOK_S;
+        assert_eq!(world.replicas, to, "{:?}", world.decisions.last());
+        assert!((after_s..after_s + 60).contains(&waited_s), "{from} to {to} after {waited_s} s");
+    }
 }
 
 /// What is kept in reserve for workers that take long to start is there when it is needed, not only aimed at.
