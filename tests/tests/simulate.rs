@@ -5,12 +5,12 @@ use lab::simulate::{
 };
 
 #[test]
-fn rollcall_is_never_late_where_any_law_is_not_and_on_the_front_with_24_partitions() {
+fn rollcall_is_never_late_where_a_rival_is_not_and_on_the_front_with_24_partitions() {
     hold(24, &BOUNDS_24);
 }
 
 #[test]
-fn rollcall_is_never_late_where_any_law_is_not_and_on_the_front_with_48_partitions() {
+fn rollcall_is_never_late_where_a_rival_is_not_and_on_the_front_with_48_partitions() {
     hold(48, &BOUNDS_48);
 }
 
@@ -47,7 +47,7 @@ fn hold(partitions: usize, bounds: &[Bound]) {
             losses(&board, economy)
         );
 
-        let never_late = board.results.iter().find(|result| result.worst.seconds == 0.0);
+        let never_late = board.rivals().find(|rival| rival.worst.seconds == 0.0);
         if let Some(other) = never_late {
             let late = rollcall.worst.seconds;
             assert!(late == 0.0, "{name}: {late} s late, {} is never", other.contender.name());
