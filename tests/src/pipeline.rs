@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::kafka::{Committed, Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
 use crate::oracle::corpus::Corpus;
-use crate::oracle::{Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys};
+use crate::oracle::{
+    Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys, incarnations,
+};
 use crate::redis::Redis;
 use crate::wait::wait_for;
 use crate::worker::{Finished, Worker, WorkerOptions};
@@ -198,15 +200,12 @@ impl<'a> Pipeline<'a> {
 
     fn topic_differences(&self, source: &[SourceRecord], document: &Value) -> Result<Vec<String>> {
         let (output, dead_letters) = (self.read(&self.output)?, self.read(&self.dead_letters)?);
-        let incarnation = document
-            .pointer("/incarnations/0")
-            .or_else(|| document.pointer("/incarnations").and_then(|all| all.as_object()?.values().next()));
         let sinks = Sinks {
             output: &output,
             output_partitions: self.partitions,
             dead_letters: &dead_letters,
             dead_letter_partitions: self.partitions,
-            incarnation: incarnation.and_then(Value::as_str).unwrap_or_default(),
+            incarnations: &incarnations(document),
             may_refuse: false,
         };
         Ok(audit_output(&self.settings, source, &sinks))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::kafka::{Kafka, Record};
-use lab::oracle::{Sinks, SourceRecord, audit_output};
+use lab::oracle::{Sinks, SourceRecord, audit_output, incarnations};
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
 use lab::worker::{Worker, WorkerOptions};
@@ -34,13 +34,12 @@ fn what_the_output_topic_refuses_is_a_dead_letter_and_stays_counted() -> Result<
     for letter in &dead_letters {
         assert_eq!(letter.header("rollcall-reason"), Some(b"output_refused".as_slice()));
     }
-    let incarnation = document.pointer("/incarnations/0").and_then(Value::as_str).unwrap_or_default();
     let sinks = Sinks {
         output: &output,
         output_partitions: 2,
         dead_letters: &dead_letters,
         dead_letter_partitions: 2,
-        incarnation,
+        incarnations: &incarnations(&document),
         may_refuse: true,
     };
     assert_eq!(audit_output(&pipeline.settings, &pipeline.source_records()?, &sinks), Vec::<String>::new());

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lab::kafka::{self, Isolation, Kafka, Listener, Record, Resource};
 use lab::oracle::corpus::{passing_logins, recent_records};
-use lab::oracle::{Sinks, SourceRecord, audit_output, compare_document, document, named_source};
+use lab::oracle::{
+    Sinks, SourceRecord, audit_output, compare_document, document, incarnations, named_source,
+};
 use lab::pipeline::{Pipeline, positions};
 use lab::redis::{self, Redis};
 use lab::wait_for;
@@ -171,7 +173,7 @@ fn a_topic_that_was_made_anew_halts_until_it_is_repaired() -> Result<()> {
     let incarnation =
         published.pointer("/incarnations/0").and_then(Value::as_str).context("an incarnation")?;
     assert!(incarnation.starts_with("2-"), "{incarnation}");
-    is_exact_in(&pipeline, incarnation, &published)?;
+    is_exact_in(&pipeline, &published)?;
     assert!(repair(&pipeline, &[])?.contains("nothing diverged"));
     Ok(())
 }
@@ -222,12 +224,13 @@ fn a_source_of_transactions_is_read_to_its_very_end() -> Result<()> {
     is_whole(&pipeline, &mut worker)
 }
 
-/// The document and what was delivered under this incarnation, compared with the source as it is now.
-fn is_exact_in(pipeline: &Pipeline<'_>, incarnation: &str, published: &Value) -> Result<()> {
+/// The document and what was delivered under its incarnations, compared with the source as it is now.
+fn is_exact_in(pipeline: &Pipeline<'_>, published: &Value) -> Result<()> {
+    let incarnations = incarnations(published);
     let source = pipeline.source_records()?;
     let of_it = |topic: &str| -> Result<Vec<SourceRecord>> {
         let mut records = pipeline.read(topic)?;
-        records.retain(|record| named_source(record, incarnation).is_some());
+        records.retain(|record| named_source(record, &incarnations).is_some());
         Ok(records)
     };
     let (output, dead_letters) = (of_it(&pipeline.output)?, of_it(&pipeline.dead_letters)?);
@@ -236,7 +239,7 @@ fn is_exact_in(pipeline: &Pipeline<'_>, incarnation: &str, published: &Value) ->
         output_partitions: 1,
         dead_letters: &dead_letters,
         dead_letter_partitions: 1,
-        incarnation,
+        incarnations: &incarnations,
         may_refuse: false,
     };
     assert_eq!(audit_output(&pipeline.settings, &source, &sinks), Vec::<String>::new());

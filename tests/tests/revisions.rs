@@ -12,7 +12,7 @@ use lab::kafka::Kafka;
 use lab::oracle::corpus::Corpus;
 use lab::oracle::{
     Dimension, Fold, PartitionTruth, Settings, Sinks, SourceRecord, audit_output, compare_document,
-    compare_keys, expected, named_source,
+    compare_keys, expected, incarnations, named_source,
 };
 use lab::pipeline::{Feeder, Pipeline, positions};
 use lab::redis::{self, Redis};
@@ -153,14 +153,13 @@ fn delivery_differences(
     changes: &BTreeMap<i32, i64>,
     is_new: bool,
 ) -> Result<Vec<String>> {
-    let incarnation =
-        document.pointer("/incarnations/0").and_then(Value::as_str).context("an incarnation")?;
+    let incarnations = incarnations(document);
     let is_here = |(partition, offset): (i32, i64)| {
         changes.get(&partition).is_some_and(|first| (offset >= *first) == is_new)
     };
     let read = |topic: &str| -> Result<Vec<SourceRecord>> {
         let mut records = pipeline.read(topic)?;
-        records.retain(|record| named_source(record, incarnation).is_none_or(is_here));
+        records.retain(|record| named_source(record, &incarnations).is_none_or(is_here));
         Ok(records)
     };
     let mut source = pipeline.source_records()?;
@@ -171,7 +170,7 @@ fn delivery_differences(
         output_partitions: PARTITIONS,
         dead_letters: &dead_letters,
         dead_letter_partitions: PARTITIONS,
-        incarnation,
+        incarnations: &incarnations,
         may_refuse: false,
     };
     let settings = if is_new { changed(&pipeline.settings) } else { pipeline.settings.clone() };

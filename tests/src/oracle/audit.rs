@@ -1,7 +1,9 @@
 //! Owns the audit of both topics against the source: every record once, in order, to the byte, and nothing
 //! else. Never says that something is right which it has not looked at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
 
 use super::deliveries::{Delivery, Target, dead_letter, output};
 use super::judge::{Verdict, judge};
@@ -18,19 +20,28 @@ pub struct Sinks<'a> {
     pub dead_letters: &'a [SourceRecord],
     /// Its number of partitions.
     pub dead_letter_partitions: i32,
-    /// The incarnation that all of them name.
-    pub incarnation: &'a str,
+    /// The incarnations that they name.
+    pub incarnations: &'a Incarnations,
     /// Whether topics may have refused records for good: then a processed login may be a dead letter with the
     /// reason `output_refused`, and a dead letter may lack what its topic refuses.
     pub may_refuse: bool,
+}
+
+/// Each source partition's incarnation. They differ where Redis was emptied before all partitions had begun, and after a repair.
+pub type Incarnations = BTreeMap<i32, String>;
+
+/// What a document says of them.
+pub fn incarnations(document: &Value) -> Incarnations {
+    let all = document.pointer("/incarnations").and_then(Value::as_object).into_iter().flatten();
+    all.filter_map(|(partition, name)| Some((partition.parse().ok()?, name.as_str()?.to_owned()))).collect()
 }
 
 /// What is wrong in both topics, for the stretch of the source that the workers have committed; nothing when
 /// all is right.
 pub fn audit_output(settings: &Settings, source: &[SourceRecord], sinks: &Sinks<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    let outputs = by_source("output", sinks.output, sinks.incarnation, &mut found);
-    let dead_letters = by_source("dead letters", sinks.dead_letters, sinks.incarnation, &mut found);
+    let outputs = by_source("output", sinks.output, sinks.incarnations, &mut found);
+    let dead_letters = by_source("dead letters", sinks.dead_letters, sinks.incarnations, &mut found);
     for record in source {
         let place = (record.partition, record.offset);
         let mut wanted = Wanted::of(settings, record, sinks);
@@ -42,7 +53,7 @@ pub fn audit_output(settings: &Settings, source: &[SourceRecord], sinks: &Sinks<
                     record,
                     "output_refused",
                     None,
-                    sinks.dead_letter_target(),
+                    sinks.dead_letter_target(record.partition),
                 )),
             };
         }
@@ -99,14 +110,15 @@ struct Wanted {
 
 impl Wanted {
     fn of(settings: &Settings, record: &SourceRecord, sinks: &Sinks<'_>) -> Self {
-        let target = Target { partitions: sinks.output_partitions, incarnation: sinks.incarnation };
+        let incarnation = sinks.incarnation(record.partition);
+        let target = Target { partitions: sinks.output_partitions, incarnation };
         match judge(settings, record).verdict {
             Verdict::Output { key, value } => {
                 Self { output: Some(output(record, key, value, target)), dead_letter: None }
             }
             Verdict::Filtered => Self { output: None, dead_letter: None },
             Verdict::DeadLetter { reason, field } => {
-                let target = sinks.dead_letter_target();
+                let target = sinks.dead_letter_target(record.partition);
                 let letter = dead_letter(settings, record, reason, field.as_deref(), target);
                 Self { output: None, dead_letter: Some(letter) }
             }
@@ -115,8 +127,12 @@ impl Wanted {
 }
 
 impl<'a> Sinks<'a> {
-    fn dead_letter_target(&self) -> Target<'a> {
-        Target { partitions: self.dead_letter_partitions, incarnation: self.incarnation }
+    fn dead_letter_target(&self, source: i32) -> Target<'a> {
+        Target { partitions: self.dead_letter_partitions, incarnation: self.incarnation(source) }
+    }
+
+    fn incarnation(&self, source: i32) -> &'a str {
+        self.incarnations.get(&source).map_or("", String::as_str)
     }
 }
 
@@ -124,15 +140,15 @@ impl<'a> Sinks<'a> {
 fn by_source<'a>(
     topic: &str,
     records: &'a [SourceRecord],
-    incarnation: &str,
+    incarnations: &Incarnations,
     found: &mut Vec<String>,
 ) -> HashMap<(i32, i64), Vec<&'a SourceRecord>> {
     let mut by_source: HashMap<(i32, i64), Vec<&SourceRecord>> = HashMap::new();
     let mut newest: HashMap<i32, i64> = HashMap::new();
     for record in records {
         let here = format!("{topic} {}/{}", record.partition, record.offset);
-        let Some((partition, offset)) = named_source(record, incarnation) else {
-            found.push(format!("{here}: no rollcall-source header of incarnation {incarnation}"));
+        let Some((partition, offset)) = named_source(record, incarnations) else {
+            found.push(format!("{here}: no rollcall-source header of an incarnation in {incarnations:?}"));
             continue;
         };
         if let Some(before) = newest.insert(partition, offset).filter(|before| *before >= offset) {
@@ -143,12 +159,14 @@ fn by_source<'a>(
     by_source
 }
 
-/// The source partition and offset in the last `rollcall-source` header.
-pub fn named_source(record: &SourceRecord, incarnation: &str) -> Option<(i32, i64)> {
+/// The source partition and offset in the last `rollcall-source` header; none when it names another incarnation.
+pub fn named_source(record: &SourceRecord, incarnations: &Incarnations) -> Option<(i32, i64)> {
     let (_, value) = record.headers.iter().rev().find(|(name, _)| name == "rollcall-source")?;
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
-    let (partition, offset) = text.strip_prefix(incarnation)?.strip_prefix(':')?.split_once(':')?;
-    Some((partition.parse().ok()?, offset.parse().ok()?))
+    let (incarnation, place) = text.split_once(':')?;
+    let (partition, offset) = place.split_once(':')?;
+    let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
+    (incarnations.get(&partition)? == incarnation).then_some((partition, offset))
 }
 
 fn check(

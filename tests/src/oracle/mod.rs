@@ -19,7 +19,7 @@ pub mod settings;
 mod splice;
 pub mod version;
 
-pub use audit::{Sinks, audit_output, compare_delivery, named_source};
+pub use audit::{Incarnations, Sinks, audit_output, compare_delivery, incarnations, named_source};
 pub use compare::{compare_document, compare_keys};
 pub use deliveries::{Delivery, Target, expected_dead_letters, expected_output};
 pub use document::{Expected, Truth, document, expected};

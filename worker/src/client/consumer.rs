@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use rdkafka::config::ClientConfig;
@@ -32,6 +32,7 @@ pub struct Consumer {
     topic: CString,
     callbacks: Box<Callbacks>,
     closed: Cell<bool>,
+    woken_at: Cell<Instant>,
 }
 
 impl Consumer {
@@ -55,7 +56,8 @@ impl Consumer {
             sys::rd_kafka_queue_get_consumer(client.as_ptr())
         };
         let queue = NonNull::new(queue).expect("a consumer has a queue");
-        Ok(Self { client, queue, topic: c_string(topic), callbacks, closed: Cell::new(false) })
+        let (closed, woken_at) = (Cell::new(false), Cell::new(Instant::now()));
+        Ok(Self { client, queue, topic: c_string(topic), callbacks, closed, woken_at })
     }
 
     /// The topic's name.
@@ -89,6 +91,12 @@ impl Consumer {
             // SAFETY: the call filled the first `count` places; it returns -1 only for an unusable queue.
             unsafe { batch.messages.set_len(usize::try_from(count).unwrap_or(0)) };
         });
+        if self.woken_at.get().elapsed() >= WAKE_EVERY {
+            self.woken_at.set(Instant::now());
+            // librdkafka's main thread sleeps for up to a second unless it is asked something, and the heartbeats, from which a
+            // member learns that partitions move, wait with it.
+            drop(self.generation());
+        }
     }
 
     /// What waits to be polled, as of the last statistics.
@@ -377,6 +385,8 @@ fn first_error(operation: &'static str, list: &List) -> Result<(), Error> {
 }
 
 const ERROR_LENGTH: usize = 512;
+/// A third of the time between heartbeats.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
 
 /// `RD_KAFKA_PARTITION_UA`, which the bindings leave out: the topic as a whole.
 const PARTITION_UNASSIGNED: i32 = -1;

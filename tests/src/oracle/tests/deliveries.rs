@@ -30,12 +30,13 @@ fn delivered(deliveries: Vec<Delivery>) -> Vec<SourceRecord> {
 }
 
 fn audit(output: &[SourceRecord], dead_letters: &[SourceRecord], may_refuse: bool) -> Vec<String> {
+    let incarnations = source().iter().map(|record| (record.partition, "1-abc".to_owned())).collect();
     let sinks = Sinks {
         output,
         output_partitions: 2,
         dead_letters,
         dead_letter_partitions: 2,
-        incarnation: "1-abc",
+        incarnations: &incarnations,
         may_refuse,
     };
     audit_output(&bare(), &source(), &sinks)
