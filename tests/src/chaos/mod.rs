@@ -256,12 +256,27 @@ impl Schedule {
         Ok(())
     }
 
-    /// Everything works again: all must be counted, delivered once, and right.
+    /// Everything works again: all must be counted, delivered once, and right. Whoever ended itself starts again under its name,
+    /// as Compose would have it: nobody else can end a transaction of which the killed broker lost the markers.
     fn conclude(&mut self, kafka: &Kafka) -> Result<Vec<String>> {
-        // Some may be dead, and some still to end themselves: this one stays.
-        let last = self.member(kafka, self.workers.len(), None)?;
-        self.workers.push(last);
-        self.pipeline(kafka)?.wait_until_published()?;
+        let mut workers = std::mem::take(&mut self.workers);
+        let (mut crashes, mut said) = (0, String::new());
+        let published = self.pipeline(kafka)?.wait_until_published_while(|| {
+            for (number, member) in workers.iter_mut().enumerate() {
+                if !member.worker.is_running()? {
+                    crashes += u32::from(member.is_doomed);
+                    said += &member.worker.stderr();
+                    *member = self.member(kafka, number, None)?;
+                }
+            }
+            Ok(())
+        });
+        self.said += &said;
+        if crashes > 0 {
+            *self.hits.entry(Fault::CrashPoint).or_default() += crashes;
+        }
+        self.workers = workers;
+        published?;
         let mut workers = std::mem::take(&mut self.workers);
         for member in &mut workers {
             self.note_crash(member)?;
