@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use insights::store::Store;
 use insights::store::redis::{Address, Kind};
+use lab::components::redis::redis_server;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
@@ -131,14 +132,14 @@ pub(crate) fn free_port() -> u16 {
 fn spawn(directory: &Path, port: u16, arguments: &[String]) -> (Child, Receiver<String>) {
     let port_option =
         if arguments.iter().any(|argument| argument == "--tls-port") { "0" } else { &port.to_string() };
-    let mut process = Command::new("redis-server")
+    let mut process = Command::new(redis_server().expect("redis-server is installed"))
         .args(arguments.iter().take_while(|argument| argument.as_str() == SENTINEL_SETTINGS))
         .args(["--port", port_option, "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"])
         .args(arguments.iter().skip_while(|argument| argument.as_str() == SENTINEL_SETTINGS))
         .current_dir(directory)
         .stdout(Stdio::piped())
         .spawn()
-        .expect("redis-server is installed");
+        .expect("redis-server starts");
     let output = BufReader::new(process.stdout.take().unwrap());
     let (sender, log) = mpsc::channel();
     // Ends with the process. It reads on when nobody waits, or the server would stop at a full pipe.
