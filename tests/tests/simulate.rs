@@ -47,12 +47,22 @@ fn hold(partitions: usize, bounds: &[Bound]) {
             losses(&board, economy)
         );
 
-        let never_late = board.rivals().find(|rival| rival.worst.seconds == 0.0);
-        if let Some(other) = never_late {
+        let economy_wins = ECONOMY_WINS.contains(&(trace.name, partitions));
+        let never_late = board.results.iter().filter(|result| result.worst.seconds == 0.0);
+        let never_late: Vec<String> = never_late.map(|result| result.contender.name()).collect();
+        if economy_wins {
+            assert_eq!(never_late, [ECONOMY], "{name}: who is never late");
+        } else if let Some(other) = never_late.first() {
             let late = rollcall.worst.seconds;
-            assert!(late == 0.0, "{name}: {late} s late, {} is never", other.contender.name());
+            assert!(late == 0.0, "{name}: {late} s late, {other} is never");
         }
-        assert_eq!(board.dominating(rollcall), Vec::<String>::new(), "{name}: who beats Rollcall");
+        let above = if economy_wins { vec![ECONOMY.to_owned()] } else { Vec::new() };
+        assert_eq!(board.dominating(rollcall), above, "{name}: who beats Rollcall");
+        let above_economy = board.dominating(economy);
+        assert!(
+            above.is_empty() || above_economy.is_empty(),
+            "{name}: economy is beaten by {above_economy:?}"
+        );
 
         let bound = bounds.iter().find(|bound| bound.0 == trace.name).expect("each trace has its bound");
         check(&name, &rollcall.median, bound);
@@ -77,6 +87,9 @@ fn find(name: &str) -> Trace {
 
 /// A trace, and the most seconds, hours and moves of Rollcall.
 type Bound = (&'static str, f64, f64, f64);
+
+/// Where the default profile is late in some seeds, and `Economy` alone in none and nowhere worse. No other law is anywhere.
+const ECONOMY_WINS: [(&str, usize); 1] = [("costly", 48)];
 
 const SEEDS: u64 = 5;
 const BOUNDS_24: [Bound; 11] = [

@@ -90,14 +90,9 @@ impl Board {
         best
     }
 
-    /// All laws but Rollcall's.
-    pub fn rivals(&self) -> impl Iterator<Item = &Outcome> {
-        self.results.iter().filter(|result| !result.contender.family.starts_with(ROLLCALL))
-    }
-
-    /// What rivals are nowhere worse than this one and somewhere better.
+    /// Who is nowhere worse than this one and somewhere better.
     pub fn dominating(&self, outcome: &Outcome) -> Vec<String> {
-        let better = self.rivals().filter(|other| other.median.dominates(&outcome.median));
+        let better = self.results.iter().filter(|other| other.median.dominates(&outcome.median));
         better.map(|other| other.contender.name()).collect()
     }
 }

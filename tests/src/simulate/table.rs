@@ -43,9 +43,10 @@ pub fn print(board: &Board) -> String {
 /// What others do better than this one: in seconds, and in hours and moves where they are not later.
 pub fn losses(board: &Board, outcome: &Outcome) -> Vec<String> {
     let mine = outcome.median;
+    let rivals = || board.results.iter().filter(|other| !other.contender.family.starts_with(ROLLCALL));
     let mut losses = Vec::new();
     let mut compare = |what: &str, value: fn(&Score) -> f64, among: &dyn Fn(&Score) -> bool| {
-        let candidates = board.rivals().filter(|other| among(&other.median));
+        let candidates = rivals().filter(|other| among(&other.median));
         let best = candidates.min_by(|left, right| value(&left.median).total_cmp(&value(&right.median)));
         if let Some(best) = best.filter(|best| value(&best.median) < value(&mine)) {
             let (theirs, mine) = (value(&best.median), value(&mine));
