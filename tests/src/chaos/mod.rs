@@ -260,6 +260,8 @@ impl Schedule {
     /// as Compose would have it: nobody else can end a transaction of which the killed broker lost the markers.
     fn conclude(&mut self, kafka: &Kafka) -> Result<Vec<String>> {
         let mut workers = std::mem::take(&mut self.workers);
+        // One more joins, as at any time.
+        workers.push(self.member(kafka, workers.len(), None)?);
         let (mut crashes, mut said) = (0, String::new());
         let published = self.pipeline(kafka)?.wait_until_published_while(|| {
             for (number, member) in workers.iter_mut().enumerate() {
