@@ -3,7 +3,7 @@
 //! Owns when one is taken, how far it goes, and what its gain must be.
 
 use super::decision::Reason;
-use super::demand::{self, Demand, number, whole};
+use super::demand::{self, Demand, Load, number, whole};
 use super::fit::{self, CatchUp, Weights};
 use super::law::{limits, workers};
 use super::memory;
@@ -71,9 +71,22 @@ impl Look<'_> {
         self.weights(capacity, high, false).fit(self.observation.replicas)
     }
 
-    /// Whether the present number is enough to work off what waits, besides what arrives.
+    /// Whether the present number is enough for what waits, besides what arrives: it is worked off in time, or none of it
+    /// will have waited for too long. A step would make all that moves wait once more.
     pub(super) fn is_enough_for_lag(&self, capacity: f64) -> bool {
-        self.weights(capacity, 1.0, true).fit(self.observation.replicas)
+        self.weights(capacity, 1.0, true).fit(self.observation.replicas) || self.is_in_time(capacity)
+    }
+
+    /// Whether what waits becomes less, nothing has waited for the latency target, and what came last will not wait for most
+    /// of it: as long as it takes to work off what is before it.
+    fn is_in_time(&self, capacity: f64) -> bool {
+        let target_ms = self.settings.latency_target.ms();
+        let before = |load: &Load| Load { arrival: 0.0, ..*load };
+        let before: Vec<Load> = self.demand.loads.iter().map(before).collect();
+        let within = CatchUp { within_s: IN_TIME * number(target_ms) / 1000.0, slack_s: 0.0 };
+        self.weights(capacity, 1.0 - SPARE, false).fit(self.observation.replicas)
+            && self.demand.age_ms() <= target_ms
+            && Weights::new(&before, capacity, 1.0, Some(within)).fit(self.observation.replicas)
     }
 
     /// What arrives at the hottest worker, as a share of what it does.
@@ -365,6 +378,8 @@ const LEAST_TARGET: f64 = 0.55;
 const SETTLED_MS: i64 = 60_000;
 /// A gain below this share of the present rate is lost in noise.
 const NOTABLE: f64 = 0.1;
+/// What will have waited for this share of the latency target, and no more, is in time.
+const IN_TIME: f64 = 0.75;
 /// The longest backoff, as a multiple of the first.
 const MOST_BACKOFF: i64 = 8;
 /// A step down that saves this share of the workers or less is hardly worth the pause of the partitions that move.

@@ -50,6 +50,19 @@ fn a_rise_is_answered_in_one_step() {
     assert_eq!((world.replicas, world.steps()), (24, 1), "{:?}", world.state.steps);
 }
 
+/// After a rise, what came while workers started waits still: those that came work it off, and another step would only make
+/// all that moves wait once more.
+#[test]
+fn what_will_be_worked_off_in_time_asks_for_no_step() {
+    // Two partitions a worker. What waits takes it 36 s and 80 s; at last it grows, as a worker hardly does what arrives.
+    for (arrival, waits, replicas) in [(375, 18_000, 24), (375, 40_000, 48), (470, 18_000, 48)] {
+        let mut world = World::new(48, 24, arrival);
+        world.run(120);
+        world.fall_behind(48, waits);
+        assert_eq!(world.run(60).replicas, replicas, "{waits} wait: {:?}", world.decisions.last());
+    }
+}
+
 #[test]
 fn a_step_down_waits_the_longer_the_less_it_saves() {
     // Three quarters of the workers, a third, a sixth.
