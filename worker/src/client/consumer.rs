@@ -10,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::Error;
+use super::generation::Generation;
 use super::list::{self, List, Position, c_string};
 use super::message::Batch;
 use super::producer::milliseconds;
@@ -188,7 +189,7 @@ impl Consumer {
     pub fn generation(&self) -> Option<Generation> {
         // SAFETY: the client is alive.
         let metadata = unsafe { sys::rd_kafka_consumer_group_metadata(self.client.as_ptr()) };
-        let generation = Generation { metadata: NonNull::new(metadata)? };
+        let generation = Generation::new(metadata)?;
         // SAFETY: the metadata was just handed to us; the member id is a C string in it or null.
         let joined = unsafe {
             let member = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
@@ -232,6 +233,26 @@ impl Consumer {
         self.callbacks.lent.set(None);
     }
 
+    /// Lets the next join follow at once. A partition moves in two: one in which its holder gives it up, and one in which the
+    /// other gets it. librdkafka joins once a second at most, but for an answer about the cluster (the end of
+    /// `rd_kafka_parse_Metadata`), whatever it says: this asks for the topic, which never makes it, and does not wait.
+    fn hasten_join(&self) {
+        let mut answer = ptr::null();
+        // SAFETY: client and topic are alive in the call; an answer is given to us only when it came within no time, and goes
+        // at once.
+        unsafe {
+            let topic = sys::rd_kafka_topic_new(self.client.as_ptr(), self.topic.as_ptr(), ptr::null_mut());
+            if topic.is_null() {
+                return;
+            }
+            sys::rd_kafka_metadata(self.client.as_ptr(), 0, topic, &raw mut answer, 0);
+            sys::rd_kafka_topic_destroy(topic);
+            if !answer.is_null() {
+                sys::rd_kafka_metadata_destroy(answer);
+            }
+        }
+    }
+
     fn unassign(&self, partitions: &[i32]) -> Result<(), Error> {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.
@@ -248,33 +269,6 @@ impl Drop for Consumer {
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
             sys::rd_kafka_destroy_flags(self.client.as_ptr(), sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }
-    }
-}
-
-/// Where a member stood in its group at a moment: what a transaction's offsets are fenced by.
-pub struct Generation {
-    metadata: NonNull<sys::rd_kafka_consumer_group_metadata_t>,
-}
-
-impl Generation {
-    /// No member's: a broker takes offsets of a transaction without a generation from anyone, also while the group has
-    /// members. Only for offsets that are to be aborted.
-    pub fn of_nobody(group: &str) -> Self {
-        let group = super::list::c_string(group);
-        // SAFETY: the name is copied by the call.
-        let metadata = unsafe { sys::rd_kafka_consumer_group_metadata_new(group.as_ptr()) };
-        Self { metadata: NonNull::new(metadata).expect("librdkafka's constructor returns metadata") }
-    }
-
-    pub(super) fn as_ptr(&self) -> *const sys::rd_kafka_consumer_group_metadata_t {
-        self.metadata.as_ptr()
-    }
-}
-
-impl Drop for Generation {
-    fn drop(&mut self) {
-        // SAFETY: the metadata is ours and is destroyed once.
-        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.metadata.as_ptr()) }
     }
 }
 
@@ -334,7 +328,9 @@ unsafe extern "C" fn rebalanced(
     let (handler, consumer) = unsafe { (&mut *handler, &*consumer) };
     let answer = if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
         handler.assigned(consumer, &partitions);
-        consumer.assign(&[])
+        let answer = consumer.assign(&[]);
+        consumer.hasten_join();
+        answer
     } else {
         let fetched = handler.revoked(consumer, &partitions, consumer.is_assignment_lost());
         consumer.unassign(&fetched)

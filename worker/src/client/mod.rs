@@ -13,6 +13,7 @@ mod config;
 mod connections;
 mod consumer;
 mod error;
+mod generation;
 mod list;
 mod message;
 mod offsets;
@@ -22,8 +23,9 @@ mod quiet;
 
 pub use self::admin::{Members, members, topic_id};
 pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
-pub use self::consumer::{Consumer, Generation, RebalanceHandler};
+pub use self::consumer::{Consumer, RebalanceHandler};
 pub use self::error::{Error, Kind};
+pub use self::generation::Generation;
 pub use self::list::{Commit, Position};
 pub use self::message::{Batch, Message};
 pub use self::offsets::{End, committed, log_offsets};

@@ -11,8 +11,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::connections::Connections;
-use super::consumer::Generation;
 use super::error::Error;
+use super::generation::Generation;
 use super::list::{Commit, List, c_string};
 use super::message::Message;
 use super::queues::{HoldsQueues, Queues, counted};
