@@ -326,7 +326,7 @@ const CONTROLLER: &str = "rollcall-operator";
 const CONCURRENCY: u16 = 10;
 
 /// Looks that wait for a reconcile; more are let go, and come again.
-const LOOKS: usize = 4096;
+const LOOKS: usize = 512;
 
 #[cfg(test)]
 mod tests {

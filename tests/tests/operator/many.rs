@@ -23,7 +23,7 @@ fn an_operator_of_many_stays_small() -> Result<()> {
     site.until_all_are_ready()?;
     let resident = memory_bytes(operator.process.pid(), "VmRSS")?;
     println!("{RESOURCES} resources: {} MiB resident", resident >> 20);
-    assert!(resident < MEMORY_OF_MANY_MAX, "{resident} bytes");
+    assert!(resident < MEMORY_MAX, "{resident} bytes");
 
     let before = site.writes_by_object()?;
     site.create_many("mode: Manual, interval: 10s", "replicas: 0\ninsights: {timeZone: Europe/Paris}\n")?;
@@ -137,5 +137,4 @@ impl Site {
 const RESOURCES: usize = 200;
 const PARTITIONS: i32 = 1000;
 const MEMORY_MAX: u64 = 40_000_000;
-const MEMORY_OF_MANY_MAX: u64 = 48_000_000;
 const CPU_MAX: Duration = Duration::from_millis(100);
