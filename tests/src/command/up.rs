@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lab::components;
 use lab::jaeger::Jaeger;
 use lab::kafka::{self, Kafka};
-use lab::kubernetes::{self, Cluster, OPERATOR_IMAGE, WORKER_IMAGE};
+use lab::kubernetes::{self, Cluster, IMAGE_VALUES, OPERATOR_IMAGE, WORKER_IMAGE};
 use lab::redis::{self, Redis};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,9 +56,9 @@ Images {WORKER_IMAGE}, {OPERATOR_IMAGE}
 
 In other terminals:
   export KUBECONFIG={kubeconfig} PATH={}:{}:$PATH
-  kubectl get pods --all-namespaces
+  helm install rollcall charts/rollcall --namespace analytics --create-namespace --wait --set {IMAGE_VALUES}
   nsenter --net={} cargo run --release -- generate --brokers 172.30.0.1:9092 --rate 100 --for 10m
-  nsenter --net={} cargo run --release -- insights --redis redis://172.30.0.1:6379
+  nsenter --net={} cargo run --release -- insights --redis redis://172.30.0.1:6379 --pipeline analytics.user-login
 
 Ctrl-C ends it, and nothing is left.",
         traces.address(),

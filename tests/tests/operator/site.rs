@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::http;
 use lab::kafka::{self, Kafka, unique};
-use lab::kubernetes::{Cluster, WORKER_IMAGE};
+use lab::kubernetes::{Cluster, IMAGE_VALUES, WORKER_IMAGE};
 use lab::oracle::Settings;
 use lab::pipeline::Pipeline;
 use lab::redis::{self, Redis};
@@ -313,12 +313,8 @@ pub(crate) const TRACED_JOB: &str = "generator-traced";
 const KAFKA: &str = r#"brokers: ["kafka:9092"]"#;
 const REDIS: &str = r#"url: "redis://redis:6379""#;
 
-/// The images that the lab makes.
-const VALUES: [&str; 6] = [
-    "operator.image.registry=docker.io",
-    "operator.image.tag=dev",
-    "workerDefaults.image.registry=docker.io",
-    "workerDefaults.image.tag=dev",
+const VALUES: [&str; 3] = [
+    IMAGE_VALUES,
     "operator.resources.limits.memory=64Mi",
     "operator.leaderElection.leaseDurationSeconds=5,operator.leaderElection.renewDeadlineSeconds=4,\
      operator.leaderElection.retryPeriodSeconds=1",

@@ -260,6 +260,9 @@ impl Cluster {
 pub const WORKER_IMAGE: &str = "docker.io/rollcall/worker:dev";
 /// The image of `rollcall-operator`.
 pub const OPERATOR_IMAGE: &str = "docker.io/rollcall/operator:dev";
+/// The chart's values for both, as `helm --set` takes them.
+pub const IMAGE_VALUES: &str = "operator.image.registry=docker.io,operator.image.tag=dev,workerDefaults.image.registry=docker.io,\
+    workerDefaults.image.tag=dev";
 
 /// Of one command; `helm --wait` gets five minutes by default.
 const COMMAND_DEADLINE: Duration = Duration::from_mins(5);
