@@ -13,7 +13,7 @@ use lab::oracle::{
 use lab::pipeline::{Pipeline, positions};
 use lab::redis::{self, Redis};
 use lab::wait_for;
-use lab::worker::{Finished, Worker, WorkerOptions};
+use lab::worker::{Finished, Worker, WorkerOptions, number};
 use serde_json::{Value, json};
 
 #[test]
@@ -37,7 +37,7 @@ fn without_its_offsets_the_group_goes_on_from_redis_and_the_outputs_tail() -> Re
     let tails: Vec<&str> =
         said.lines().filter(|line| line.contains("going on from the output's tail")).collect();
     assert_eq!(tails.len(), 2, "{said}");
-    let ahead = tails.iter().filter(|line| field(line, "next") > field(line, "mirrored")).count();
+    let ahead = tails.iter().filter(|line| number(line, "next") > number(line, "mirrored")).count();
     assert!(ahead > 0, "the output was never ahead of Redis; committed were {committed:?}:\n{tails:?}");
     assert_eq!(pipeline.differences()?, Vec::<String>::new());
     Ok(())
@@ -275,12 +275,6 @@ fn logins(first: i64, count: i64) -> Vec<SourceRecord> {
 
 fn plain(record: SourceRecord) -> Record {
     Record::new(record.value.unwrap_or_default()).partition(record.partition).timestamp(record.timestamp_ms)
-}
-
-/// A number in a line of the log.
-fn field(line: &str, name: &str) -> Option<i64> {
-    let (_, rest) = line.split_once(&format!("{name}="))?;
-    rest.split_ascii_whitespace().next()?.parse().ok()
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);

@@ -16,7 +16,7 @@ use lab::oracle::corpus::recent_records;
 use lab::pipeline::Pipeline;
 use lab::redis::{self, Redis};
 use lab::wait_for;
-use lab::worker::{Worker, WorkerOptions};
+use lab::worker::{Worker, WorkerOptions, field};
 use serde_json::Value;
 
 #[test]
@@ -353,8 +353,7 @@ fn attribute(span: &Value, key: &str) -> Option<String> {
 
 fn metrics_address(worker: &Worker) -> Result<String> {
     let line = worker.wait_for_line("metrics on /metrics", DEADLINE)?;
-    let address = line.split("address=").nth(1).context("the line says where")?;
-    Ok(address.split_whitespace().next().unwrap_or(address).to_owned())
+    field(&line, "address").map(str::to_owned).context("the line says where")
 }
 
 fn expect(address: &str, path: &str, status: u16) -> Result<String> {

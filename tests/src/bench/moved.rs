@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::site::{Site, quantile};
 use super::tail::{Seen, Tail, now_ms};
-use crate::worker::Worker;
+use crate::worker::{Worker, field};
 
 /// What happened, and which partitions moved.
 struct Change {
@@ -62,8 +62,7 @@ fn moves(workers: &[Worker]) -> BTreeMap<i32, usize> {
     let mut moves = BTreeMap::new();
     for worker in workers {
         for line in worker.stderr().lines().filter(|line| line.contains("partition loaded")) {
-            let number = line.split("partition=").nth(1).and_then(|rest| rest.split(' ').next());
-            if let Some(partition) = number.and_then(|number| number.parse().ok()) {
+            if let Some(partition) = field(line, "partition").and_then(|partition| partition.parse().ok()) {
                 *moves.entry(partition).or_default() += 1;
             }
         }

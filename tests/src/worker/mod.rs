@@ -225,6 +225,17 @@ pub(crate) fn operator() -> Result<PathBuf> {
     Ok(program()?.with_file_name("rollcall-operator"))
 }
 
+/// What a line of the text log says of `name`: `partition` in `partition loaded partition=3 …` is `3`.
+pub fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("{name}="))?;
+    rest.split_ascii_whitespace().next()
+}
+
+/// The same as a number.
+pub fn number(line: &str, name: &str) -> Option<i64> {
+    field(line, name)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

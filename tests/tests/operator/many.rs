@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::bench::process::{cpu, memory_bytes};
 use lab::http;
-use lab::worker::Worker;
+use lab::worker::{Worker, field};
 use serde_json::Value;
 
 use super::site::{self, Ground, Site, condition_of, text};
@@ -83,8 +83,7 @@ impl Operator {
         let options = site::operator(&mine, site.namespace).args(&["--log-format", "text"]);
         let worker = Worker::start_operator(site.ground.cluster, options)?;
         let line = worker.wait_for_line("/metrics", Duration::from_secs(20))?;
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let metrics = address.with_context(|| format!("no address in {line}"))?.to_owned();
+        let metrics = field(&line, "address").with_context(|| format!("no address in {line}"))?.to_owned();
         Ok(Self { process: worker, metrics })
     }
 
