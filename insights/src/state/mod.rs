@@ -88,7 +88,7 @@ pub enum Error {
         source: Malformed,
     },
     /// A login belongs to a day that is stored and was not loaded first.
-    #[error("scope {scope} is stored but not loaded: load what `missing_scopes` names before counting")]
+    #[error("scope {scope} is stored but not loaded: load what `missing_scopes` names, and count again")]
     NotLoaded {
         /// The day.
         scope: Scope,
@@ -183,13 +183,22 @@ impl PartitionState {
         Ok(())
     }
 
-    /// Counts one login. An error means that a scope was not loaded: the state is no longer of use then.
+    /// Counts one login. An error means that scopes must be loaded first, those that [`Self::missing_scopes`] names: nothing
+    /// is counted then.
     pub fn count_login(&mut self, login: &Counted<'_>) -> Result<(), Error> {
         let Self { layout, .. } = self;
-        let counts = Counts::one(login.processed);
         let utc_day = Day::of_utc(login.time_ms);
         let day = self.days.enter(utc_day, || DayState::new(layout));
         let mut day = day.map_err(|NotLoaded| Error::NotLoaded { scope: Scope::Day(utc_day) })?;
+        let mut distinct = None;
+        if !layout.unique.is_empty() {
+            let zone_day = self.zone.day(login.time_ms, utc_day);
+            distinct = self
+                .distinct
+                .enter(zone_day, || DistinctState::new(layout))
+                .map_err(|NotLoaded| Error::NotLoaded { scope: Scope::Distinct(zone_day) })?;
+        }
+        let counts = Counts::one(login.processed);
         if let Some(day) = &mut day {
             day.totals.count(counts);
             if let Some(quarter) = day.quarters.get_mut(quarter_of_utc(login.time_ms)) {
@@ -216,14 +225,7 @@ impl PartitionState {
                 table.count(hash, value, counts, layout.max_values);
             }
         }
-        if layout.unique.is_empty() {
-            return Ok(());
-        }
-        let zone_day = self.zone.day(login.time_ms, utc_day);
-        let distinct = self.distinct.enter(zone_day, || DistinctState::new(layout));
-        if let Some(distinct) =
-            distinct.map_err(|NotLoaded| Error::NotLoaded { scope: Scope::Distinct(zone_day) })?
-        {
+        if let Some(distinct) = distinct {
             for (index, value) in login.unique.iter().enumerate() {
                 if let Some(value) = value {
                     distinct.add(index, self.hasher.hash(value.as_bytes()));

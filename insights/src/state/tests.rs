@@ -245,6 +245,10 @@ fn a_login_of_a_day_that_is_not_loaded_is_refused() {
     let mut restored = stored.restore(&layout(0, 1));
     let login = login(18_000 * DAY_MS + DAY_MS / 2, true, &["d", "EN"], &[Some("u")]);
     assert_eq!(restored.count_login(&login), Err(Error::NotLoaded { scope: Scope::Day(Day(18_000)) }));
+    restored.insert_scope(Scope::Day(Day(18_000)), &stored.parts(Scope::Day(Day(18_000)))).unwrap();
+    assert_eq!(restored.count_login(&login), Err(Error::NotLoaded { scope: Scope::Distinct(Day(18_000)) }));
+    assert_eq!(restored.totals().logins, 1);
+    assert!(restored.take_changes(2).puts.is_empty());
 
     let mut missing = BTreeSet::new();
     state.missing_scopes(login.time_ms, &mut missing);

@@ -88,6 +88,13 @@ impl<'a> Site<'a> {
         Worker::start_program(&self.plan.rollcall, options)
     }
 
+    /// Runs a plain loop over a pipeline's records; `work` as [`super::bare::Work`] is written on the command line.
+    pub(super) fn run_bare(&self, job: &Job, work: &str) -> Result<Cost> {
+        let count = self.plan.records.to_string();
+        let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
+        run(&self.plan.lab, options.config(&job.config), |_| Ok(()))
+    }
+
     /// Runs a worker to the end of the log.
     pub(super) fn run_until_end(&self, job: &Job) -> Result<Cost> {
         let options = WorkerOptions::new(&job.config).args(&["--name", "bench", "--until-end"]);

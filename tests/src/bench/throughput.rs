@@ -132,9 +132,7 @@ impl<'a> Bench<'a> {
                 let job = self.site.job(&id, &self.source, PARTITIONS)?;
                 let share = self.passing.to_string();
                 let work = if contender == Contender::Parse { "parse" } else { share.as_str() };
-                let count = plan.records.to_string();
-                let options = WorkerOptions::command(&["bare", "--records", &count, "--work", work]);
-                let cost = site::run(&plan.lab, options.config(&job.config), |_| Ok(()))?;
+                let cost = self.site.run_bare(&job, work)?;
                 (job, cost)
             }
             Contender::Frozen => self.frozen(&id)?,

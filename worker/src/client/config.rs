@@ -40,7 +40,9 @@ pub fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> Clie
         .set("acks", "all")
         // Nothing is known of a record but that it failed: no queue of reports to be drained.
         .set("delivery.report.only.error", "true")
-        .set("linger.ms", "5")
+        // A commit sends what is left. Before it, each small batch only costs, at the broker too, and librdkafka turns in
+        // circles while one is due and the one before it is not answered.
+        .set("linger.ms", "100")
         .set("retry.backoff.ms", "10")
         .set("queue.buffering.max.messages", "1000000")
         .set("queue.buffering.max.kbytes", "32768")

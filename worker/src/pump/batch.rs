@@ -2,11 +2,13 @@
 //!
 //! Owns the walk over a batch, record by record and strictly in order. It never commits.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Instant;
 
-use insights::record::Login;
+use insights::record::{Login, Scratch};
+use insights::state::Scope;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
@@ -71,17 +73,19 @@ impl Core {
         };
         let _batch = messages.peek().map(|first| logs::Batch::enter(partition, first.offset()));
         let mut compiled = Arc::clone(&run.timeline.current);
+        let mut scratch = std::mem::take(&mut self.scratch);
         let mut last = None;
         let mut stopped = None;
         while let Some(message) = next_of(messages, partition) {
             if stopped.is_some() || run.pause.is_some() || run.stale_batch == self.batch_number {
                 continue;
             }
-            match self.step(&mut run, &mut compiled, message) {
+            match self.step(&mut run, &mut compiled, &mut scratch, message) {
                 Step::Done => last = Some(message),
                 other => stopped = Some(other),
             }
         }
+        self.scratch = scratch;
         if let Some(message) = last {
             run.remember(message);
         }
@@ -95,7 +99,13 @@ impl Core {
     }
 
     /// Counts and delivers one record, unless its gates say that this was done.
-    fn step(&mut self, run: &mut Run, compiled: &mut Arc<Compiled>, message: Message<'_>) -> Step {
+    fn step(
+        &mut self,
+        run: &mut Run,
+        compiled: &mut Arc<Compiled>,
+        scratch: &mut Scratch,
+        message: Message<'_>,
+    ) -> Step {
         let offset = message.offset();
         if offset < run.at.read_next {
             return Step::Done;
@@ -120,7 +130,7 @@ impl Core {
             self.tally.gated += 1;
         }
         let delivered = if counts || delivers {
-            match self.count_and_deliver(run, compiled, message, counts, delivers) {
+            match self.count_and_deliver(run, compiled, scratch, message, Gates { counts, delivers }) {
                 Ok(None) => Ok(()),
                 Ok(Some(pause)) => return Step::Paused(pause),
                 Err(error) => Err(error),
@@ -148,12 +158,11 @@ impl Core {
         &mut self,
         run: &mut Run,
         compiled: &Compiled,
+        scratch: &mut Scratch,
         message: Message<'_>,
-        counts: bool,
-        delivers: bool,
+        Gates { counts, delivers }: Gates,
     ) -> Result<Option<Pause>, Error> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let result = match &compiled.decoder.decode(&mut scratch, message.value(), message.timestamp_ms()) {
+        match &compiled.decoder.decode(scratch, message.value(), message.timestamp_ms()) {
             Ok(login) => self.take_login(run, message, login, counts, delivers),
             Err(rejection) => {
                 if counts {
@@ -170,9 +179,7 @@ impl Core {
                     Ok(None)
                 }
             }
-        };
-        self.scratch = scratch;
-        result
+        }
     }
 
     fn take_login(
@@ -184,15 +191,12 @@ impl Core {
         delivers: bool,
     ) -> Result<Option<Pause>, Error> {
         if counts {
-            run.state.missing_scopes(login.counted.time_ms, &mut self.missing);
-            if !self.missing.is_empty() {
-                let missing = std::mem::take(&mut self.missing);
+            if let Err(error) = run.state.count_login(&login.counted) {
+                tracing::debug!(partition = run.partition, %error, "parts of a state are loaded");
+                let mut missing = BTreeSet::new();
+                run.state.missing_scopes(login.counted.time_ms, &mut missing);
                 self.request_scopes(run, missing);
                 return Ok(Some(Pause::Scopes));
-            }
-            if let Err(error) = run.state.count_login(&login.counted) {
-                tracing::error!(partition = run.partition, %error, "a state is of no more use: it is loaded again");
-                return Ok(Some(Pause::Reload));
             }
             let outcome =
                 if login.counted.processed { &mut self.tally.passed } else { &mut self.tally.filtered };
@@ -257,7 +261,7 @@ impl Core {
         Ok(())
     }
 
-    fn request_scopes(&mut self, run: &mut Run, missing: std::collections::BTreeSet<insights::state::Scope>) {
+    fn request_scopes(&mut self, run: &mut Run, missing: BTreeSet<Scope>) {
         // Only a state that Redis holds has scopes that are not in memory; a flush on its way is waited for.
         let Some(token) = run.at.stored.token.clone() else {
             return;

@@ -3,7 +3,6 @@
 //! Owns the bytes, headers and places of produced records. It never begins, commits or aborts a transaction.
 
 use std::ffi::CStr;
-use std::io::Write;
 
 use insights::record::{Key, Login, Rejection};
 
@@ -227,8 +226,12 @@ impl Delivery {
 /// Writes `<incarnation>:<partition>:<offset>`.
 fn write_source(into: &mut Vec<u8>, run: &Run, message: Message<'_>) {
     into.clear();
-    write!(into, "{}:{}:{}", run.incarnation, message.partition(), message.offset())
-        .expect("writing into memory does not fail");
+    let mut number = itoa::Buffer::new();
+    into.extend_from_slice(run.incarnation.as_bytes());
+    into.push(b':');
+    into.extend_from_slice(number.format(message.partition()).as_bytes());
+    into.push(b':');
+    into.extend_from_slice(number.format(message.offset()).as_bytes());
 }
 
 /// The header that says where a record comes from.

@@ -17,7 +17,7 @@ mod transaction;
 mod transactional_id;
 mod unreadable;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
@@ -25,7 +25,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use insights::record::Scratch;
 use insights::spec::PipelineSpec;
-use insights::state::Scope;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::bounds::Progress;
@@ -107,8 +106,6 @@ struct Core {
     lost_at: Option<Instant>,
     delivery: Delivery,
     scratch: Scratch,
-    /// Scopes that the record at hand needs; kept to save allocations.
-    missing: BTreeSet<Scope>,
     progress: Progress,
     /// Events that came while something particular was waited for.
     deferred: VecDeque<Event>,
@@ -181,7 +178,6 @@ impl Core {
             lost_at: None,
             delivery,
             scratch: Scratch::default(),
-            missing: BTreeSet::new(),
             progress: Progress::new(settings.bounds),
             deferred: VecDeque::new(),
             away_since: None,

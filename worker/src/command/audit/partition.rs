@@ -1,6 +1,6 @@
 //! One source partition against both topics: every record delivered once, in order, as the specification of its offset says.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -96,7 +96,6 @@ fn expect(
 ) -> Result<Expected> {
     match &compiled.decoder.decode(scratch, record.value.as_deref(), record.timestamp_ms) {
         Ok(login) => {
-            state.missing_scopes(login.counted.time_ms, &mut BTreeSet::new());
             state.count_login(&login.counted)?;
             if !login.counted.processed {
                 return Ok(Expected::Nothing);
