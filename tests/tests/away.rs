@@ -35,9 +35,18 @@ fn a_stopped_broker_is_waited_for() -> Result<()> {
     Ok(())
 }
 
-/// Killed twice within ten seconds, a broker may call a transaction complete whose end it never wrote down.
 #[test]
 fn a_broker_that_is_killed_twice_loses_and_doubles_nothing() -> Result<()> {
+    kill_broker_twice(false)
+}
+
+#[test]
+fn what_a_killed_broker_forgot_of_killed_workers_is_ended_by_workers_of_other_names() -> Result<()> {
+    kill_broker_twice(true)
+}
+
+/// Killed twice within ten seconds, a broker may call a transaction complete whose end it never wrote down.
+fn kill_broker_twice(are_workers_killed: bool) -> Result<()> {
     let mut kafka = Kafka::start(kafka::Options::new())?;
     let redis = Redis::start(redis::Options::new())?;
     let settings = Pipeline::new(&kafka, &redis, 2)?.settings;
@@ -61,17 +70,22 @@ fn a_broker_that_is_killed_twice_loses_and_doubles_nothing() -> Result<()> {
             for worker in &mut workers {
                 worker.wait_for_line("partition loaded", DEADLINE)?;
             }
-            for _ in 0..2 {
-                kafka.kill()?;
-                kafka.start_again()?;
+            kafka.kill()?;
+            kafka.start_again()?;
+            kafka.kill()?;
+            if are_workers_killed {
+                workers.drain(..).try_for_each(|mut worker| worker.kill())?;
             }
-            Ok(())
+            kafka.start_again()
         })();
         is_over.store(true, Ordering::Relaxed);
         feeding.join().expect("the feeder does not panic")?;
         killed
     })?;
     let pipeline = Pipeline::adopt(&kafka, &redis, settings, 2);
+    if are_workers_killed {
+        workers = vec![pipeline.worker("w2", &[])?, pipeline.worker("w3", &[])?];
+    }
     pipeline.wait_until_published()?;
     for worker in &mut workers {
         worker.terminate()?;

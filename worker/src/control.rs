@@ -9,7 +9,7 @@ use std::time::Duration;
 use insights::spec::PipelineSpec;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -115,17 +115,6 @@ impl Control {
             committed.insert(element.partition(), progress);
         }
         Ok(committed)
-    }
-
-    /// An offset as one would commit it who is no member of the group. Only to be aborted.
-    pub(crate) fn offset_of_nobody(
-        &self,
-        partition: i32,
-    ) -> Result<(TopicPartitionList, ConsumerGroupMetadata), KafkaError> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&self.topic, partition, Offset::Offset(0))?;
-        let nobody = self.consumer.group_metadata().expect("the client has a group");
-        Ok((list, nobody))
     }
 
     /// Oldest offsets and last stable offsets of partitions of the source topic.

@@ -257,7 +257,8 @@ impl Schedule {
     }
 
     /// Everything works again: all must be counted, delivered once, and right. Whoever ended itself starts again under its name,
-    /// as Compose would have it: nobody else can end a transaction of which the killed broker lost the markers.
+    /// as Compose would have it: once Redis was emptied, nobody else can end a transaction of which the killed broker lost the
+    /// markers.
     fn conclude(&mut self, kafka: &Kafka) -> Result<Vec<String>> {
         let mut workers = std::mem::take(&mut self.workers);
         // One more joins, as at any time.

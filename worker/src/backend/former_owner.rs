@@ -1,50 +1,70 @@
-//! The worker that had a partition before, when it died in the middle of a transaction.
+//! Workers that are gone, when they died in the middle of a transaction.
+//!
+//! Owns who is taken for gone. It never touches the transaction of a member of the group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::producer::{BaseProducer, Producer as _};
+use anyhow::Result;
 
 use super::head::read_head;
-use super::{Context, blocking};
-use crate::client;
+use super::{Context, blocking, left_open};
+use crate::client::{self, Producer};
+use crate::pump;
 
-/// A former owner whose report is old is dead, and may have left a transaction open: taking its id ends that at once.
-pub(super) async fn fence_former_owner(context: &Arc<Context>, partition: i32) {
-    let Ok(heads) = context.store.heads(&[partition]).await else {
-        return;
-    };
-    let Some(head) = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()?) else {
-        return;
-    };
-    let Some((_, name)) = head.owner.split_once('/') else {
-        return;
-    };
-    let Ok(reports) = context.store.reports().await else {
-        return;
-    };
-    let is_alive = reports.get(name).is_some_and(|report| super::report::age(report) < DEAD_AFTER);
-    if is_alive || head.owner == context.transactional_id() {
-        return;
-    }
-    tracing::info!(partition, owner = head.owner, "ending the transaction of a worker that is gone");
-    let config = client::producer(&context.spec, &context.name, &head.owner);
-    let fenced = blocking(context, move |context| {
-        let producer: BaseProducer = config.create()?;
-        producer.init_transactions(FENCE_LIMIT)?;
-        // A broker may have forgotten to end it with the group: the end of another one ends both.
-        let (offsets, nobody) = context.control.offset_of_nobody(partition)?;
-        producer.begin_transaction()?;
-        producer.send_offsets_to_transaction(&offsets, &nobody, FENCE_LIMIT)?;
-        Ok(producer.abort_transaction(FENCE_LIMIT)?)
-    });
-    if let Err(error) = fenced.await {
-        tracing::debug!(%error, "failed to end the transaction of a worker that is gone");
+/// Taking the id of a worker that is gone ends at once what it left open. Who that may be, Redis knows: the former owner of the
+/// partition, and whoever has not reported for a while.
+pub(super) async fn end_for_the_gone(context: &Arc<Context>, partition: i32) {
+    // All partitions of one worker wait for the same, and would fence each other.
+    let _turn = context.ending.lock().await;
+    for name in gone(context, partition).await {
+        tracing::info!(partition, name, "ending the transaction of a worker that is gone");
+        if let Err(error) = blocking(context, move |context| end(context, &name)).await {
+            tracing::debug!(%error, "failed to end the transaction of a worker that is gone");
+        }
     }
 }
 
-/// A worker without a report for so long is gone.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// Names of workers that are gone, the former owner's first.
+async fn gone(context: &Arc<Context>, partition: i32) -> Vec<String> {
+    let Ok(Some(members)) = blocking(context, |context| Ok(context.control.members()?)).await else {
+        return Vec::new();
+    };
+    let (Ok(heads), Ok(reports)) = (context.store.heads(&[partition]).await, context.store.reports().await)
+    else {
+        return Vec::new();
+    };
+    let head = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()?);
+    let owner = head.and_then(|head| Some(head.owner.split_once('/')?.1.to_owned()));
+    let mut seen = BTreeSet::new();
+    owner
+        .into_iter()
+        .filter(|name| reports.get(name).is_none_or(|report| is_old(report)))
+        .chain(reports.iter().filter(|(_, report)| is_old(report)).map(|(name, _)| name.clone()))
+        .filter(|name| *name != context.name && !members.contains_key(name) && seen.insert(name.clone()))
+        .collect()
+}
+
+fn is_old(report: &str) -> bool {
+    super::report::age(report) >= GONE_AFTER
+}
+
+/// Takes a worker's id, and ends what brokers forgot to end with it.
+fn end(context: &Context, name: &str) -> Result<()> {
+    let spec = &context.spec;
+    let transactional_id = format!("{}/{name}", spec.pipeline);
+    let producer = Producer::new(&client::producer(spec, &context.name, &transactional_id))?;
+    producer.init_transactions(INIT_LIMIT)?;
+    let left_open = left_open::search(context)?;
+    if !left_open.is_empty() {
+        pump::end_left_open(&producer, spec, &left_open)?;
+    }
+    Ok(())
+}
+
+/// A worker without a report for so long, and that is no member of the group, is gone.
+const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// How long taking the id of a worker that is gone may take.
-const FENCE_LIMIT: Duration = Duration::from_secs(5);
+const INIT_LIMIT: Duration = Duration::from_secs(5);

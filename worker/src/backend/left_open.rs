@@ -27,7 +27,8 @@ pub(super) async fn find_left_open(context: Arc<Context>, made_at: Instant) {
     }
 }
 
-fn search(context: &Context) -> Result<LeftOpen> {
+/// Where transactions are open that are not over soon, whoever began them.
+pub(super) fn search(context: &Context) -> Result<LeftOpen> {
     if context.control.is_mock() {
         return Ok(LeftOpen::default());
     }

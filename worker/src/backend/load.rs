@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::{Loaded, Parts, Token};
 
-use super::former_owner::fence_former_owner;
+use super::former_owner::end_for_the_gone;
 use super::{Away, Context, blocking, loading};
 use crate::exit::Failure;
 use crate::protocol::start::{Committed, Halt, Log};
@@ -61,8 +61,8 @@ async fn load_one(context: Arc<Context>, id: LeaseId) {
                 }
             }
             Err(error) => {
-                if started_at.elapsed() > FENCE_AFTER {
-                    fence_former_owner(&context, id.partition).await;
+                if started_at.elapsed() > END_AFTER {
+                    end_for_the_gone(&context, id.partition).await;
                 }
                 away.pause(&error).await;
                 continue;
@@ -148,5 +148,5 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How often a halted partition is looked at again.
 const HALTED_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a partition's offsets may stay uncertain before its former owner is looked for.
-const FENCE_AFTER: Duration = Duration::from_secs(3);
+/// How long a partition's offsets may stay uncertain before it is looked for workers that are gone.
+const END_AFTER: Duration = Duration::from_secs(3);

@@ -54,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) partitions: Arc<AtomicI32>,
     /// Whether a bounded run stops at the log's end.
     pub(crate) until_end: bool,
+    /// Held by whoever ends transactions of workers that are gone.
+    pub(crate) ending: tokio::sync::Mutex<()>,
     /// Where answers go.
     pub(crate) events: Sender<Event>,
     /// Set while this worker owns partition 0.
@@ -65,11 +67,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The worker's transactional id.
-    pub(crate) fn transactional_id(&self) -> String {
-        format!("{}/{}", self.spec.pipeline, self.name)
-    }
-
     /// Tells the pump; a pump that is gone needs no telling.
     fn tell(&self, event: Event) {
         if self.events.send(event).is_err() {

@@ -138,6 +138,7 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         control,
         first_start: ready.first_start,
         partitions: Arc::new(AtomicI32::new(ready.partitions)),
+        ending: tokio::sync::Mutex::default(),
         until_end: worker.bounds.until_end,
         events: events.clone(),
         publishes: Arc::clone(&publishes),

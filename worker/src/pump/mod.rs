@@ -43,6 +43,7 @@ pub(crate) use self::deliver::{Delivery, Destination};
 pub(crate) use self::event::{Cause, Event, LeftOpen, Origin, Report, Request};
 pub(crate) use self::lease::LeaseId;
 pub(crate) use self::transaction::LOG_AWAY_EVERY;
+pub(crate) use self::transactional_id::end_left_open;
 
 /// What a pump is made of.
 pub(crate) struct Settings {

@@ -3,14 +3,16 @@
 //! Owns the way from a new producer to one that may begin. It ends what earlier transactions left behind, and never
 //! delivers a record.
 
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use insights::spec::PipelineSpec;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
 use super::event::{LeftOpen, Request};
 use super::transaction::repeat;
-use crate::client::{Commit, Consumer, Error, Generation, Headers, Kind, Outgoing};
+use crate::client::{Commit, Consumer, Error, Generation, Headers, Kind, Outgoing, Producer};
 use crate::clock::now_ms;
 
 impl Core {
@@ -44,7 +46,7 @@ impl Core {
         }
         if !left_open.is_empty() {
             tracing::warn!(?left_open, "earlier transactions are still open: those of this worker are ended");
-            if let Err(error) = self.end(consumer, left_open) {
+            if let Err(error) = end_left_open(&self.producer.producer, &self.settings.spec, left_open) {
                 self.note_away(&self.destinations(), &error);
                 return self.replace_producer();
             }
@@ -56,43 +58,47 @@ impl Core {
         let partitions: Vec<i32> = self.leases.iter().map(|lease| lease.id.partition).collect();
         self.reload(consumer, &partitions);
     }
+}
 
-    /// Adds a record to each of these partitions and an offset to the group, and aborts: the marker ends whatever else this
-    /// producer id has open there. Where another worker's transaction is under way, nothing happens to it.
-    fn end(&mut self, consumer: &Consumer, left_open: &LeftOpen) -> Result<(), Error> {
-        let producer = &self.producer.producer;
-        let topics = self.delivery.topics(producer);
-        producer.begin()?;
-        for (topic, partitions) in
-            [(&topics.output, &left_open.outputs), (&topics.dead_letters, &left_open.dead_letters)]
-        {
-            for &partition in partitions {
-                producer.produce(Outgoing {
-                    topic,
-                    partition,
-                    key: Some(b"aborted"),
-                    value: None,
-                    timestamp_ms: now_ms(),
-                    headers: Headers::default(),
-                    origin: 0,
-                })?;
-            }
+/// Adds a record to each of these partitions and an offset to the group, and aborts: the marker ends whatever else the producer's
+/// id has open there. Where another worker's transaction is under way, nothing happens to it.
+pub(crate) fn end_left_open(
+    producer: &Producer,
+    spec: &PipelineSpec,
+    left_open: &LeftOpen,
+) -> Result<(), Error> {
+    let places =
+        [(&spec.output.topic, &left_open.outputs), (&spec.dead_letter.topic, &left_open.dead_letters)];
+    producer.begin()?;
+    for (topic, partitions) in places {
+        let topic = producer.topic(topic);
+        for &partition in partitions {
+            producer.produce(Outgoing {
+                topic: &topic,
+                partition,
+                key: Some(b"aborted"),
+                value: None,
+                timestamp_ms: now_ms(),
+                headers: Headers::default(),
+                origin: 0,
+            })?;
         }
-        let deadline = Instant::now() + END_LIMIT;
-        let is_delivered = producer.flush(END_LIMIT);
-        if let Some(refusal) = producer.take_refusals().first() {
-            return Err(Error::local("failed to produce", refusal.code, refusal.code.to_string()));
-        }
-        if !is_delivered {
-            return Err(Error::local("failed to produce", RDKafkaErrorCode::OperationTimedOut, "no answer"));
-        }
-        if left_open.offsets {
-            let commits = [Commit { partition: 0, offset: 0, metadata: String::new() }];
-            let nobody = Generation::of_nobody(&self.settings.spec.kafka.group);
-            repeat(deadline, |limit| producer.send_offsets(consumer.topic(), &commits, &nobody, limit))?;
-        }
-        repeat(deadline, |limit| producer.abort(limit))
     }
+    let deadline = Instant::now() + END_LIMIT;
+    let is_delivered = producer.flush(END_LIMIT);
+    if let Some(refusal) = producer.take_refusals().first() {
+        return Err(Error::local("failed to produce", refusal.code, refusal.code.to_string()));
+    }
+    if !is_delivered {
+        return Err(Error::local("failed to produce", RDKafkaErrorCode::OperationTimedOut, "no answer"));
+    }
+    if left_open.offsets {
+        let commits = [Commit { partition: 0, offset: 0, metadata: String::new() }];
+        let nobody = Generation::of_nobody(&spec.kafka.group);
+        let source = CString::new(spec.source.topic.as_str()).expect("a topic's name has no NUL");
+        repeat(deadline, |limit| producer.send_offsets(&source, &commits, &nobody, limit))?;
+    }
+    repeat(deadline, |limit| producer.abort(limit))
 }
 
 /// How long one turn of the loop waits for the transactional id.
