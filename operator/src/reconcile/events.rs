@@ -16,7 +16,10 @@ pub(super) async fn of_conditions(context: &Context, rollcall: &Rollcall, turned
         let Some(type_) = kind(condition) else {
             continue;
         };
-        let note = format!("{} is {}: {}", condition.type_, condition.status, condition.message);
+        let mut note = format!("{} is {}", condition.type_, condition.status);
+        if !condition.message.is_empty() {
+            note = format!("{note}: {}", condition.message);
+        }
         publish(context, rollcall, type_, &condition.reason, note, &condition.type_).await;
     }
 }
