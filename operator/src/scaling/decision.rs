@@ -96,3 +96,8 @@ pub struct Figures {
     /// The numbers of workers that make a difference with these partitions.
     pub useful: Vec<u32>,
 }
+
+/// A number of workers, in words.
+pub(super) fn workers(replicas: u32) -> String {
+    if replicas == 1 { "1 worker".to_owned() } else { format!("{replicas} workers") }
+}

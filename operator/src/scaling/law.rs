@@ -3,7 +3,7 @@
 //! Owns the order in which the rules speak, and what a step leaves in the memory. The rules for steps up and down are
 //! `step`'s.
 
-use super::decision::{Decision, Figures, Reason};
+use super::decision::{Decision, Figures, Reason, workers};
 use super::demand::{self, Demand, number, whole};
 use super::fit;
 use super::memory;
@@ -84,7 +84,7 @@ fn blind(state: &State, settings: &Settings, observation: &Observation<'_>, why:
     if let Some(verdict) = limited(settings, observation) {
         return verdict;
     }
-    let (floor, cap) = limits(settings, observation.partitions);
+    let (floor, cap) = settings.limits(observation.partitions);
     let current = observation.replicas;
     let blind_ms = state.blind_since_ms.map_or(0, |since_ms| observation.now_ms - since_ms);
     if blind_ms >= settings.fallback.after.ms()
@@ -107,7 +107,7 @@ fn blind(state: &State, settings: &Settings, observation: &Observation<'_>, why:
 fn automatic(state: &mut State, look: &Look<'_>) -> Verdict {
     let Look { settings, observation, demand, .. } = *look;
     let current = observation.replicas;
-    let (floor, cap) = limits(settings, observation.partitions);
+    let (floor, cap) = settings.limits(observation.partitions);
     let needed = look.capacity.filter(|_| demand.is_measured).map(|capacity| look.needed(capacity));
     if current == 0 {
         let first = needed.unwrap_or(1).clamp(floor.max(1), cap);
@@ -166,7 +166,7 @@ fn is_idle(state: &State, look: &Look<'_>) -> bool {
 /// A number outside the limits is brought inside, whatever else is known.
 fn limited(settings: &Settings, observation: &Observation<'_>) -> Option<Verdict> {
     let current = observation.replicas;
-    let (floor, cap) = limits(settings, observation.partitions);
+    let (floor, cap) = settings.limits(observation.partitions);
     if current > cap {
         let by_partitions = observation.partitions == Some(cap);
         let reason = if by_partitions { Reason::PartitionCount } else { Reason::MaxReplicas };
@@ -175,17 +175,6 @@ fn limited(settings: &Settings, observation: &Observation<'_>) -> Option<Verdict
     }
     (0 < current && current < floor)
         .then(|| Verdict::new(floor, Reason::ScalingUp, format!("minReplicas is {floor}.")))
-}
-
-/// The fewest and the most workers. A cap below the minimum wins over it.
-pub(super) fn limits(settings: &Settings, partitions: Option<u32>) -> (u32, u32) {
-    let cap = settings.max_replicas.unwrap_or(u32::MAX).min(partitions.unwrap_or(u32::MAX)).max(1);
-    (settings.min_replicas.min(cap), cap)
-}
-
-/// A number of workers, in words.
-pub(super) fn workers(replicas: u32) -> String {
-    if replicas == 1 { "1 worker".to_owned() } else { format!("{replicas} workers") }
 }
 
 /// What a worker does: measured, or as the user guessed. Where nothing happens any number will do.

@@ -189,6 +189,12 @@ impl Default for Effectiveness {
 }
 
 impl Settings {
+    /// The fewest and the most workers. A cap below the minimum wins over it.
+    pub(super) fn limits(&self, partitions: Option<u32>) -> (u32, u32) {
+        let cap = self.max_replicas.unwrap_or(u32::MAX).min(partitions.unwrap_or(u32::MAX)).max(1);
+        (self.min_replicas.min(cap), cap)
+    }
+
     /// The share of a worker that a step aims at.
     pub(super) fn target(&self) -> f64 {
         let default = match self.profile {

@@ -2,10 +2,9 @@
 //!
 //! Owns when one is taken, how far it goes, and what its gain must be.
 
-use super::decision::Reason;
+use super::decision::{Reason, workers};
 use super::demand::{self, Demand, Load, number, whole};
 use super::fit::{self, CatchUp, Weights};
-use super::law::{limits, workers};
 use super::memory;
 use super::observation::{Observation, WorkerReport};
 use super::settings::{Profile, Settings, share};
@@ -102,7 +101,7 @@ impl Look<'_> {
     pub(super) fn limit(&self, capacity: f64) -> Option<Reason> {
         let weights = self.weights(capacity, self.target, true);
         let needed = weights.needed();
-        let (_, cap) = limits(self.settings, self.observation.partitions);
+        let (_, cap) = self.settings.limits(self.observation.partitions);
         if self.has_hot_partition(capacity) {
             Some(Reason::PartitionBound)
         } else if needed > cap {
@@ -214,7 +213,7 @@ pub(super) fn judge(state: &mut State, look: &Look<'_>) -> Option<Verdict> {
     let length_ms = length_ms.min(first_ms.saturating_mul(MOST_BACKOFF));
     let until_ms = observation.now_ms.saturating_add(length_ms);
     let backoff = Backoff { until_ms, length_ms, drained: whole(demand.drained).unsigned_abs() };
-    let (floor, cap) = limits(settings, observation.partitions);
+    let (floor, cap) = settings.limits(observation.partitions);
     let replicas = trial.from.clamp(floor.max(1), cap);
     let sentence = format!(
         "The step from {} to {} gained {gain} records/s of {} expected: it is taken back.",
@@ -229,7 +228,7 @@ pub(super) fn judge(state: &mut State, look: &Look<'_>) -> Option<Verdict> {
 pub(super) fn up(state: &State, look: &Look<'_>, needed: u32, capacity: f64) -> Verdict {
     let Look { settings, observation, demand, .. } = *look;
     let (current, now_ms) = (observation.replicas, observation.now_ms);
-    let (_, cap) = limits(settings, observation.partitions);
+    let (_, cap) = settings.limits(observation.partitions);
     let to = needed.min(cap);
     if to <= current {
         return capped(look, capacity, cap);
@@ -286,7 +285,7 @@ fn capped(look: &Look<'_>, capacity: f64, cap: u32) -> Verdict {
 pub(super) fn down(state: &State, look: &Look<'_>, capacity: f64) -> Verdict {
     let Look { settings, observation, .. } = *look;
     let (current, now_ms) = (observation.replicas, observation.now_ms);
-    let (floor, cap) = limits(settings, observation.partitions);
+    let (floor, cap) = settings.limits(observation.partitions);
     let settled = || {
         if look.has_hot_partition(capacity) {
             look.hold(Reason::PartitionBound, PARTITION_BOUND)
