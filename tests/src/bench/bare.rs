@@ -29,7 +29,7 @@ pub fn run(config: &Path, work: Work, records: u64) -> Result<()> {
     let spec = spec::read(&text, &Overrides::default(), &sources)
         .map_err(|errors| anyhow::anyhow!("{}: {errors}", config.display()))?;
     let consumer = Consumer::new(&client::consumer(&spec, NAME), &spec.source.topic)?;
-    let id = format!("{}/{NAME}", spec.pipeline);
+    let id = client::transactional_id(&spec, NAME);
     let producer = Producer::new(&client::producer(&spec, NAME, &id))?;
     producer.init_transactions(PATIENCE)?;
     let output = producer.topic(&spec.output.topic);

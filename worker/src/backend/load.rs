@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::{Loaded, Parts, Token};
 
-use super::former_owner::end_for_the_gone;
-use super::{Away, Context, blocking, loading};
+use super::{Away, Context, blocking, gone, loading};
 use crate::exit::Failure;
 use crate::protocol::start::{Committed, Halt, Log};
 use crate::pump::{Cause, Event, LeaseId};
@@ -62,7 +61,7 @@ async fn load_one(context: Arc<Context>, id: LeaseId) {
             }
             Err(error) => {
                 if started_at.elapsed() > END_AFTER {
-                    end_for_the_gone(&context, id.partition).await;
+                    gone::end_transactions(&context, id.partition).await;
                 }
                 away.pause(&error).await;
                 continue;

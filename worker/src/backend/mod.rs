@@ -4,7 +4,7 @@
 
 mod flush;
 mod former;
-mod former_owner;
+mod gone;
 mod head;
 mod left_open;
 mod load;
@@ -54,7 +54,7 @@ pub(crate) struct Context {
     pub(crate) partitions: Arc<AtomicI32>,
     /// Whether a bounded run stops at the log's end.
     pub(crate) until_end: bool,
-    /// Held by whoever ends transactions of workers that are gone.
+    /// Held while transactions of workers that are gone are ended.
     pub(crate) ending: tokio::sync::Mutex<()>,
     /// Where answers go.
     pub(crate) events: Sender<Event>,

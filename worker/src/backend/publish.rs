@@ -9,11 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use insights::document::{self, GapReason, Merge, Progress};
+use insights::report::GONE_AFTER;
 use insights::store::{Error, Loaded, Publication, PublishOutcome, Store, StoredHead, Token, tail};
 use serde_json::Value;
 
 use super::former::{Vector, keys_of, vector_of, with_keys};
-use super::report::{complete_through_ms, gone};
+use super::report::{complete_through_ms, silent_for};
 use super::{Away, Context, read_head, read_history};
 use crate::clock::now_ms;
 use crate::crash::{self, Point};
@@ -261,7 +262,7 @@ impl Publisher {
             document,
             keys: published.keys,
             removed,
-            removed_workers: gone(&reports),
+            removed_workers: silent_for(GONE_AFTER, &reports),
         };
         crash::point(Point::Publishing);
         let applied = context.store.publish(&publication).await? == PublishOutcome::Applied;

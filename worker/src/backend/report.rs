@@ -68,7 +68,7 @@ pub(crate) async fn ends_of(context: &Arc<Context>, partitions: Vec<i32>) -> BTr
 }
 
 /// How old a stored report is; one that cannot be read is as old as can be.
-pub(super) fn age(report: &str) -> Duration {
+fn age(report: &str) -> Duration {
     Report::parse(report).map_or(Duration::MAX, |report| report.age(now_ms()))
 }
 
@@ -94,8 +94,8 @@ pub(super) fn complete_through_ms(
     smallest
 }
 
-/// Workers without a report for so long that they are gone.
-pub(super) fn gone(reports: &BTreeMap<String, String>) -> Vec<String> {
-    let old = reports.iter().filter(|(_, report)| age(report) >= GONE_AFTER);
+/// Workers whose last report is at least so old.
+pub(super) fn silent_for(limit: Duration, reports: &BTreeMap<String, String>) -> Vec<String> {
+    let old = reports.iter().filter(|(_, report)| age(report) >= limit);
     old.map(|(worker, _)| worker.clone()).collect()
 }

@@ -30,6 +30,11 @@ pub fn consumer(spec: &PipelineSpec, name: &str) -> ClientConfig {
     overridden(config, spec)
 }
 
+/// A worker's transactional id: whoever starts under the same name ends what this one left.
+pub fn transactional_id(spec: &PipelineSpec, name: &str) -> String {
+    format!("{}/{name}", spec.pipeline)
+}
+
 /// Settings of the pump's producer.
 pub fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> ClientConfig {
     let mut config = common(spec, name);

@@ -127,7 +127,7 @@ pub(super) unsafe fn read(
     }
 }
 
-/// A topic's name for C.
-pub(super) fn c_string(text: &str) -> CString {
+/// A name of Kafka's for C. It panics at a NUL, which no valid name holds.
+pub fn c_string(text: &str) -> CString {
     CString::new(text).expect("names were validated and hold no NUL")
 }

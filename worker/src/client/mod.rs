@@ -22,11 +22,11 @@ mod queues;
 mod quiet;
 
 pub use self::admin::{Members, members, topic_id};
-pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer};
+pub use self::config::{TRANSACTION_TIMEOUT, consumer, control, plain_producer, producer, transactional_id};
 pub use self::consumer::{Consumer, RebalanceHandler};
 pub use self::error::{Error, Kind};
 pub use self::generation::Generation;
-pub use self::list::{Commit, Position};
+pub use self::list::{Commit, Position, c_string};
 pub use self::message::{Batch, Message};
 pub use self::offsets::{End, committed, log_offsets};
 pub use self::producer::{Headers, Outgoing, Producer, Refusal, Topic};

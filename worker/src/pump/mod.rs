@@ -163,7 +163,7 @@ impl Slot {
 impl Core {
     fn new(settings: Settings) -> Result<Self, Failure> {
         let now = Instant::now();
-        let transactional_id = format!("{}/{}", settings.spec.pipeline, settings.name);
+        let transactional_id = client::transactional_id(&settings.spec, &settings.name);
         let producer = new_producer(&settings, &transactional_id)?;
         let delivery = Delivery::new(
             &settings.spec.source.topic,

@@ -3,7 +3,6 @@
 //! Owns the way from a new producer to one that may begin. It ends what earlier transactions left behind, and never
 //! delivers a record.
 
-use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use insights::spec::PipelineSpec;
@@ -12,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::Core;
 use super::event::{LeftOpen, Request};
 use super::transaction::repeat;
-use crate::client::{Commit, Consumer, Error, Generation, Headers, Kind, Outgoing, Producer};
+use crate::client::{Commit, Consumer, Error, Generation, Headers, Kind, Outgoing, Producer, c_string};
 use crate::clock::now_ms;
 
 impl Core {
@@ -95,7 +94,7 @@ pub(crate) fn end_left_open(
     if left_open.offsets {
         let commits = [Commit { partition: 0, offset: 0, metadata: String::new() }];
         let nobody = Generation::of_nobody(&spec.kafka.group);
-        let source = CString::new(spec.source.topic.as_str()).expect("a topic's name has no NUL");
+        let source = c_string(&spec.source.topic);
         repeat(deadline, |limit| producer.send_offsets(&source, &commits, &nobody, limit))?;
     }
     repeat(deadline, |limit| producer.abort(limit))

@@ -206,7 +206,7 @@ impl<'a> Replay<'a> {
 }
 
 fn producer(spec: &PipelineSpec) -> Result<BaseProducer> {
-    let id = format!("{}/{NAME}", spec.pipeline);
+    let id = client::transactional_id(spec, NAME);
     let producer: BaseProducer =
         client::producer(spec, NAME, &id).create().context("failed to make a producer")?;
     producer

@@ -2,23 +2,23 @@
 //!
 //! Owns who is taken for gone. It never touches the transaction of a member of the group.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::head::read_head;
+use super::report::silent_for;
 use super::{Context, blocking, left_open};
 use crate::client::{self, Producer};
 use crate::pump;
 
 /// Taking the id of a worker that is gone ends at once what it left open. Who that may be, Redis knows: the former owner of the
 /// partition, and whoever has not reported for a while.
-pub(super) async fn end_for_the_gone(context: &Arc<Context>, partition: i32) {
-    // All partitions of one worker wait for the same, and would fence each other.
-    let _turn = context.ending.lock().await;
-    for name in gone(context, partition).await {
+pub(super) async fn end_transactions(context: &Arc<Context>, partition: i32) {
+    // The partitions of one worker wait for the same, and would fence each other: one does it, the others ask again.
+    let Ok(_turn) = context.ending.try_lock() else { return };
+    for name in names(context, partition).await {
         tracing::info!(partition, name, "ending the transaction of a worker that is gone");
         if let Err(error) = blocking(context, move |context| end(context, &name)).await {
             tracing::debug!(%error, "failed to end the transaction of a worker that is gone");
@@ -26,8 +26,8 @@ pub(super) async fn end_for_the_gone(context: &Arc<Context>, partition: i32) {
     }
 }
 
-/// Names of workers that are gone, the former owner's first.
-async fn gone(context: &Arc<Context>, partition: i32) -> Vec<String> {
+/// Names of workers that are gone.
+async fn names(context: &Arc<Context>, partition: i32) -> Vec<String> {
     let Ok(Some(members)) = blocking(context, |context| Ok(context.control.members()?)).await else {
         return Vec::new();
     };
@@ -37,24 +37,19 @@ async fn gone(context: &Arc<Context>, partition: i32) -> Vec<String> {
     };
     let head = heads.into_iter().flatten().next().and_then(|stored| read_head(&stored).ok()?);
     let owner = head.and_then(|head| Some(head.owner.split_once('/')?.1.to_owned()));
-    let mut seen = BTreeSet::new();
     owner
         .into_iter()
-        .filter(|name| reports.get(name).is_none_or(|report| is_old(report)))
-        .chain(reports.iter().filter(|(_, report)| is_old(report)).map(|(name, _)| name.clone()))
-        .filter(|name| *name != context.name && !members.contains_key(name) && seen.insert(name.clone()))
+        .filter(|name| !reports.contains_key(name))
+        .chain(silent_for(SILENCE, &reports))
+        .filter(|name| *name != context.name && !members.contains_key(name))
         .collect()
-}
-
-fn is_old(report: &str) -> bool {
-    super::report::age(report) >= GONE_AFTER
 }
 
 /// Takes a worker's id, and ends what brokers forgot to end with it.
 fn end(context: &Context, name: &str) -> Result<()> {
     let spec = &context.spec;
-    let transactional_id = format!("{}/{name}", spec.pipeline);
-    let producer = Producer::new(&client::producer(spec, &context.name, &transactional_id))?;
+    let id = client::transactional_id(spec, name);
+    let producer = Producer::new(&client::producer(spec, &context.name, &id))?;
     producer.init_transactions(INIT_LIMIT)?;
     let left_open = left_open::search(context)?;
     if !left_open.is_empty() {
@@ -64,7 +59,7 @@ fn end(context: &Context, name: &str) -> Result<()> {
 }
 
 /// A worker without a report for so long, and that is no member of the group, is gone.
-const GONE_AFTER: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long taking the id of a worker that is gone may take.
 const INIT_LIMIT: Duration = Duration::from_secs(5);
