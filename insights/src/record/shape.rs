@@ -25,7 +25,9 @@ pub(super) struct Shape {
 /// The bytes of a head that was read before, and what they mean. They hold everywhere but at another first member.
 #[derive(Debug)]
 struct Known {
+    /// With the quote behind it, when the value was a string.
     text: Vec<u8>,
+    opens_string: bool,
     field: Option<usize>,
     name_offset: usize,
 }
@@ -43,42 +45,51 @@ impl Shape {
     #[inline]
     pub(super) fn recall(&self, bytes: &[u8], at: usize, number: usize) -> Option<Head> {
         let known = self.known.get(number)?;
-        let value_start = at + known.text.len();
-        // More white space than last time makes a longer head.
-        if !is_same(bytes.get(at..value_start)?, &known.text)
-            || matches!(bytes.get(value_start), None | Some(b' ' | b'\t' | b'\n' | b'\r'))
-        {
+        let end = at + known.text.len();
+        if !is_same(bytes.get(at..end)?, &known.text) {
             return None;
         }
+        // More white space than last time makes a longer head.
+        if !known.opens_string && matches!(bytes.get(end), None | Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            return None;
+        }
+        let value_start = end - usize::from(known.opens_string);
         Some(Head { field: known.field, name_start: at + known.name_offset, value_start })
     }
 
     /// Remembers the head of the member of this number, which begins at `at`.
     pub(super) fn learn(&mut self, bytes: &[u8], at: usize, number: usize, head: Head) {
-        let text = bytes.get(at..head.value_start).unwrap_or_default();
+        let opens_string = bytes.get(head.value_start) == Some(&b'"');
+        let text = bytes.get(at..head.value_start + usize::from(opens_string)).unwrap_or_default();
         if number > self.known.len() || number >= MEMBERS_MAX || text.len() > HEAD_BYTES_MAX {
             return;
         }
         if number == self.known.len() {
-            self.known.push(Known { text: Vec::new(), field: None, name_offset: 0 });
+            self.known.push(Known { text: Vec::new(), opens_string: false, field: None, name_offset: 0 });
         }
         if let Some(known) = self.known.get_mut(number) {
             known.text.clear();
             known.text.extend_from_slice(text);
+            known.opens_string = opens_string;
             known.field = head.field;
             known.name_offset = head.name_start - at;
         }
     }
 }
 
-/// Whether two texts of one length are the same. They are too short for the call that comparing slices is.
+/// Whether two texts of one length are the same. They are too short for the call that comparing slices is: both ends cover
+/// the middle.
 #[inline]
 fn is_same(text: &[u8], other: &[u8]) -> bool {
-    let (Some(end), Some(other_end)) = (text.last_chunk::<8>(), other.last_chunk::<8>()) else {
-        return text == other;
-    };
-    let (words, other_words) = (text.as_chunks::<8>().0.iter(), other.as_chunks::<8>().0);
-    end == other_end && words.zip(other_words).all(|(word, other)| word == other)
+    match text.len() {
+        8..=16 => {
+            text.first_chunk::<8>() == other.first_chunk() && text.last_chunk::<8>() == other.last_chunk()
+        }
+        17..=32 => {
+            text.first_chunk::<16>() == other.first_chunk() && text.last_chunk::<16>() == other.last_chunk()
+        }
+        _ => text == other,
+    }
 }
 
 /// More members than any sensible login has.

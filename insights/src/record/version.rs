@@ -11,6 +11,8 @@ use super::number::compare_integers;
 #[derive(Clone, Debug)]
 pub(super) struct Version<'a> {
     numbers: Cow<'a, [u8]>,
+    /// The numbers, when there are few and small ones.
+    packed: Option<u64>,
     /// Empty when there is none: a pre-release has at least one character.
     pre_release: Cow<'a, [u8]>,
 }
@@ -21,10 +23,17 @@ impl<'a> Version<'a> {
         let bytes = text.as_bytes();
         let mut end = 0;
         let mut part_is_empty = true;
+        let mut packing = Packing::default();
         for byte in bytes {
             match byte {
-                b'0'..=b'9' => part_is_empty = false,
-                b'.' if !part_is_empty => part_is_empty = true,
+                b'0'..=b'9' => {
+                    part_is_empty = false;
+                    packing.digit(*byte);
+                }
+                b'.' if !part_is_empty => {
+                    part_is_empty = true;
+                    packing.dot();
+                }
                 _ => break,
             }
             end += 1;
@@ -48,14 +57,18 @@ impl<'a> Version<'a> {
             Some(build) => between_dots(build).all(is_identifier),
             None => rest.is_empty(),
         };
-        build_is_valid
-            .then_some(Self { numbers: Cow::Borrowed(numbers), pre_release: Cow::Borrowed(pre_release) })
+        build_is_valid.then_some(Self {
+            numbers: Cow::Borrowed(numbers),
+            packed: packing.packed(),
+            pre_release: Cow::Borrowed(pre_release),
+        })
     }
 
     /// The same version, which holds its own text.
     pub(super) fn into_owned(self) -> Version<'static> {
         Version {
             numbers: Cow::Owned(self.numbers.into_owned()),
+            packed: self.packed,
             pre_release: Cow::Owned(self.pre_release.into_owned()),
         }
     }
@@ -71,6 +84,9 @@ impl<'a> Version<'a> {
     }
 
     fn compare_numbers(&self, other: &Version<'_>) -> Ordering {
+        if let (Some(packed), Some(other_packed)) = (self.packed, other.packed) {
+            return packed.cmp(&other_packed);
+        }
         let (mut parts, mut other_parts) = (between_dots(&self.numbers), between_dots(&other.numbers));
         loop {
             let (part, other_part) = (parts.next(), other_parts.next());
@@ -82,6 +98,41 @@ impl<'a> Version<'a> {
                 return order;
             }
         }
+    }
+}
+
+/// Up to four numbers below 65,536, which are in one integer's order when the missing ones are zeros.
+#[derive(Clone, Copy, Debug, Default)]
+struct Packing {
+    /// The numbers before the last dot, 16 bits each.
+    before: u64,
+    dots: u32,
+    number: u64,
+    is_large: bool,
+}
+
+impl Packing {
+    #[inline]
+    fn digit(&mut self, digit: u8) {
+        self.number = self.number * 10 + u64::from(digit - b'0');
+        if self.number > u64::from(u16::MAX) {
+            self.is_large = true;
+            self.number = 0;
+        }
+    }
+
+    #[inline]
+    fn dot(&mut self) {
+        self.before = (self.before | self.number) << 16;
+        self.dots += 1;
+        self.number = 0;
+    }
+
+    /// The numbers as one; none when they do not fit.
+    #[inline]
+    fn packed(self) -> Option<u64> {
+        let missing = DOTS_PACKED.checked_sub(self.dots)?;
+        (!self.is_large).then_some((self.before | self.number) << (16 * missing))
     }
 }
 
@@ -121,6 +172,9 @@ fn is_numeric(identifier: &[u8]) -> bool {
 fn between_dots(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'.')
 }
+
+/// Dots between four numbers.
+const DOTS_PACKED: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +224,7 @@ mod tests {
             "0.0.1",
             "2.9.9",
             "3.0",
+            "3.0.0.0.1",
             "3.0.0.1",
             "3.0.1",
             "3.1.0-0",
@@ -188,6 +243,9 @@ mod tests {
             "3.1",
             "3.9",
             "3.10",
+            "3.65535",
+            "3.65536",
+            "3.65536.1",
             &huge,
             "10",
             "010.0.1",
