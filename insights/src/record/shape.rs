@@ -3,6 +3,8 @@
 //! Owns a guess that saves most of a scan: records of one producer look alike, so that names, colons and commas need only
 //! be compared with the last ones. It never guesses a value, and a wrong guess only costs the comparison.
 
+use super::json::{byte, skip_space};
+
 /// What stands before a value: from the comma behind the value before it (for the first one, from the name) to its first
 /// byte.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,6 @@ pub(super) struct Shape {
 struct Known {
     /// With the quote behind it, when the value was a string.
     text: Vec<u8>,
-    opens_string: bool,
     field: Option<usize>,
     name_offset: usize,
 }
@@ -49,28 +50,30 @@ impl Shape {
         if !is_same(bytes.get(at..end)?, &known.text) {
             return None;
         }
-        // More white space than last time makes a longer head.
-        if !known.opens_string && matches!(bytes.get(end), None | Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        let value_start = if known.text.ends_with(b"\"") {
+            end - 1
+        } else if skip_space(bytes, end) == end {
+            end
+        } else {
+            // More white space than last time makes a longer head.
             return None;
-        }
-        let value_start = end - usize::from(known.opens_string);
+        };
         Some(Head { field: known.field, name_start: at + known.name_offset, value_start })
     }
 
     /// Remembers the head of the member of this number, which begins at `at`.
     pub(super) fn learn(&mut self, bytes: &[u8], at: usize, number: usize, head: Head) {
-        let opens_string = bytes.get(head.value_start) == Some(&b'"');
-        let text = bytes.get(at..head.value_start + usize::from(opens_string)).unwrap_or_default();
+        let quote = usize::from(byte(bytes, head.value_start) == b'"');
+        let text = bytes.get(at..head.value_start + quote).unwrap_or_default();
         if number > self.known.len() || number >= MEMBERS_MAX || text.len() > HEAD_BYTES_MAX {
             return;
         }
         if number == self.known.len() {
-            self.known.push(Known { text: Vec::new(), opens_string: false, field: None, name_offset: 0 });
+            self.known.push(Known { text: Vec::new(), field: None, name_offset: 0 });
         }
         if let Some(known) = self.known.get_mut(number) {
             known.text.clear();
             known.text.extend_from_slice(text);
-            known.opens_string = opens_string;
             known.field = head.field;
             known.name_offset = head.name_start - at;
         }
@@ -82,14 +85,15 @@ impl Shape {
 #[inline]
 fn is_same(text: &[u8], other: &[u8]) -> bool {
     match text.len() {
-        8..=16 => {
-            text.first_chunk::<8>() == other.first_chunk() && text.last_chunk::<8>() == other.last_chunk()
-        }
-        17..=32 => {
-            text.first_chunk::<16>() == other.first_chunk() && text.last_chunk::<16>() == other.last_chunk()
-        }
+        8..=16 => has_same_ends::<8>(text, other),
+        17..=32 => has_same_ends::<16>(text, other),
         _ => text == other,
     }
+}
+
+#[inline]
+fn has_same_ends<const N: usize>(text: &[u8], other: &[u8]) -> bool {
+    text.first_chunk::<N>() == other.first_chunk() && text.last_chunk::<N>() == other.last_chunk()
 }
 
 /// More members than any sensible login has.
