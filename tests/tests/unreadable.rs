@@ -10,6 +10,7 @@ use lab::oracle::corpus::passing_logins;
 use lab::pipeline::Pipeline;
 use lab::redis::{Options, Redis};
 use lab::wait_for;
+use lab::worker::{Worker, WorkerOptions};
 use serde_json::Value;
 
 #[test]
@@ -58,6 +59,27 @@ fn a_batch_whose_records_make_no_sense_is_a_gap_too() -> Result<()> {
     Ok(())
 }
 
+/// Behind a backlog, a partition waits until librdkafka's answers have gone round: looking for the end of what cannot be read
+/// takes many clients for each partition, and was the ruin of a worker with hundreds of them.
+#[test]
+fn a_partition_whose_turn_has_not_come_is_not_taken_for_an_unreadable_one() -> Result<()> {
+    let kafka = Kafka::start(kafka::Options::new())?;
+    let redis = Redis::start(Options::new())?;
+    let mut pipeline = Pipeline::new(&kafka, &redis, PARTITIONS)?;
+    pipeline.connection += &format!(", properties: {ONE_BATCH_AT_A_TIME}");
+    for number in 0..2 {
+        let each = (0..PARTITIONS).flat_map(|partition| passing_logins(partition, number, 1));
+        pipeline.feed(&each.collect::<Vec<_>>())?;
+    }
+    let options = WorkerOptions::new(&pipeline.config()).env("RUST_LOG", "info,rollcall::pump=debug");
+    let worker = Worker::run(options.args(&["--until-end", "--log-format", "text"]), DEADLINE)?;
+    assert_eq!(worker.code, 0, "{}", worker.stderr);
+    assert!(!worker.stderr.contains("looks why"), "{}", worker.stderr);
+    assert!(worker.stderr.contains("looks whether one can"), "none had to wait:\n{}", worker.stderr);
+    assert_eq!(pipeline.differences()?, [""; 0]);
+    Ok(())
+}
+
 /// A pipeline whose source holds three batches of a hundred logins in each partition, before anybody has read them.
 fn feed_three_batches(kafka: &Kafka, redis: &Redis, partitions: i32) -> Result<Settings> {
     let pipeline = Pipeline::new(kafka, redis, partitions)?;
@@ -79,3 +101,10 @@ fn gap_of(document: &Value) -> Option<(i64, i64)> {
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Nothing is asked for while a record waits, and an answer brings one batch: five batches a second.
+const ONE_BATCH_AT_A_TIME: &str = "{queued.min.messages: 1, fetch.queue.backoff.ms: 200, message.max.bytes: 1000, \
+                                   fetch.max.bytes: 1000, max.partition.fetch.bytes: 1}";
+
+/// So many that the last one's turn comes after eight seconds.
+const PARTITIONS: i32 = 40;

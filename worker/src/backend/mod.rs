@@ -35,7 +35,7 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use self::head::{read_head, read_history};
 pub(crate) use self::publish::{Publisher, gap, read_document};
-pub(crate) use self::unreadable::is_unreadable;
+pub(crate) use self::unreadable::{SEARCHES_AT_ONCE, is_unreadable};
 pub(crate) use self::watch::{Watch, watch};
 
 /// What the asynchronous side works with.
@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) until_end: bool,
     /// Held while transactions of workers that are gone are ended.
     pub(crate) ending: tokio::sync::Mutex<()>,
+    /// Held while the end of an unreadable batch is looked for: that takes many clients.
+    pub(crate) searching: tokio::sync::Semaphore,
     /// Where answers go.
     pub(crate) events: Sender<Event>,
     /// Set while this worker owns partition 0.
@@ -127,6 +129,9 @@ async fn dispatch(
         }
         Request::AwaitOwners(asked_at) => {
             tasks.spawn(owners::wait(shared, asked_at));
+        }
+        Request::CheckStalled(suspects) => {
+            tasks.spawn(unreadable::check_stalled(shared, suspects));
         }
         Request::FindReadable(id, from) => {
             tasks.spawn(unreadable::find_readable(shared, id, from));

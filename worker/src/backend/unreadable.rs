@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -24,8 +25,30 @@ pub(crate) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
     matches!(code, BadCompression | BadMessage | InvalidMessage | NotImplemented)
 }
 
+/// Looks whether records come from these places at all, and tells the pump of those from which none does.
+pub(super) async fn check_stalled(context: Arc<Context>, suspects: Vec<(LeaseId, i64)>) {
+    if let Err(error) = blocking(&context, move |context| check(context, suspects)).await {
+        tracing::debug!(%error, "failed to look at places from which nothing comes: they are looked at again");
+    }
+    context.tell(Event::CheckedStalled);
+}
+
+/// One after the other, with one reader: a worker behind a backlog suspects most of its partitions.
+fn check(context: &Context, suspects: Vec<(LeaseId, i64)>) -> Result<()> {
+    let reader = reader(context)?;
+    for (id, from) in suspects {
+        if !id.is_cancelled()
+            && read_at(context, &reader, id.partition, from, PATIENCE_OF_A_CHECK)? != Some(true)
+        {
+            context.tell(Event::Stalled(id, from));
+        }
+    }
+    Ok(())
+}
+
 /// Finds the end of the unreadable batch at `from`, and tells the pump.
 pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64) {
+    let _turn = context.searching.acquire().await;
     let mut away = Away::new("Kafka");
     while !id.is_cancelled() {
         let partition = id.partition;
@@ -109,14 +132,27 @@ fn ask_at_once(context: &Context, partition: i32, offsets: &[i64], end: i64) -> 
 
 /// Asks with a reader of its own: what an earlier one left in its queue is not about this offset.
 fn probe(context: &Context, partition: i32, offset: i64) -> Result<Option<bool>> {
-    let consumer = reader(context)?;
+    read_at(context, &reader(context)?, partition, offset, PATIENCE)
+}
+
+/// Whether reading from this offset brings a record or the end of the log; none when nothing comes in time.
+fn read_at(
+    context: &Context,
+    consumer: &BaseConsumer<Quiet>,
+    partition: i32,
+    offset: i64,
+    patience: Duration,
+) -> Result<Option<bool>> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&context.spec.source.topic, partition, Offset::Offset(offset))
         .context("failed to name an offset")?;
     consumer.assign(&list).context("failed to read")?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         match consumer.poll(Duration::from_millis(100)) {
+            // Of another partition: left over from when that was asked.
+            Some(Ok(message)) if message.partition() != partition => {}
+            Some(Err(KafkaError::PartitionEOF(other))) if other != partition => {}
             Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(Some(true)),
             Some(Err(KafkaError::MessageConsumption(code))) if is_unreadable(code) => return Ok(Some(false)),
             Some(Err(error)) => {
@@ -137,6 +173,12 @@ fn reader(context: &Context) -> Result<BaseConsumer<Quiet>> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A partition that is not answered for by then is searched, which does no harm.
+const PATIENCE_OF_A_CHECK: Duration = Duration::from_secs(2);
+
+/// How many partitions are searched at once.
+pub(crate) const SEARCHES_AT_ONCE: usize = 4;
 
 /// How many readers look at once. Each may unpack a batch.
 const AT_ONCE: u8 = 4;

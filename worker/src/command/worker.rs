@@ -139,6 +139,7 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         first_start: ready.first_start,
         partitions: Arc::new(AtomicI32::new(ready.partitions)),
         ending: tokio::sync::Mutex::default(),
+        searching: tokio::sync::Semaphore::new(backend::SEARCHES_AT_ONCE),
         until_end: worker.bounds.until_end,
         events: events.clone(),
         publishes: Arc::clone(&publishes),

@@ -24,6 +24,8 @@ pub(crate) enum Request {
     FindLeftOpen(Instant),
     /// Tell what this worker holds once every partition has an owner; asked at this moment.
     AwaitOwners(Instant),
+    /// Find out from which of these offsets no record comes although there is one.
+    CheckStalled(Vec<(LeaseId, i64)>),
     /// Find the end of the batch at this offset, which the client cannot read.
     FindReadable(LeaseId, i64),
     /// Tell when one of these tokens is not the stored one.
@@ -46,6 +48,10 @@ pub(crate) enum Event {
     Owned(Instant, BTreeSet<i32>),
     /// Parts of a partition's state.
     Scopes(LeaseId, BTreeMap<Scope, Parts>),
+    /// No record comes from this offset.
+    Stalled(LeaseId, i64),
+    /// All of what was asked by [`Request::CheckStalled`] is told.
+    CheckedStalled,
     /// What cannot be read at the first offset ends at the second.
     Readable(LeaseId, i64, i64),
     /// A flush is stored.

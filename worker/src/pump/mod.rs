@@ -117,6 +117,8 @@ struct Core {
     last_housekeeping_at: Instant,
     last_positions_at: Instant,
     last_stall_check_at: Instant,
+    /// Whether places from which nothing comes are being looked at.
+    checks_stalls: bool,
     report_due: bool,
     /// Counts batch calls.
     batch_number: u64,
@@ -187,6 +189,7 @@ impl Core {
             last_housekeeping_at: now,
             last_positions_at: now,
             last_stall_check_at: now,
+            checks_stalls: false,
             report_due: false,
             batch_number: 0,
             spent: flush::Spent::new(now),
@@ -277,6 +280,8 @@ impl Core {
             Event::Scopes(id, scopes) => self.insert_scopes(consumer, &id, &scopes),
             Event::LeftOpen(made_at, left_open) => self.left_open(consumer, made_at, &left_open),
             Event::Owned(asked_at, partitions) => self.progress.owned(asked_at, partitions),
+            Event::Stalled(id, from) => self.stalled(consumer, &id, from),
+            Event::CheckedStalled => self.checks_stalls = false,
             Event::Readable(id, from, to) => self.readable(consumer, &id, from, to),
             Event::Flushed(id, token) => self.flushed(consumer, &id, &token),
             Event::Conflict(id, cause) => self.conflict(consumer, &id, cause),

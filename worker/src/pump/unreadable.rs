@@ -14,7 +14,7 @@ use crate::client::{Consumer, Error};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stall {
     at: i64,
-    /// When its end is looked for.
+    /// When it is looked at.
     due: Instant,
 }
 
@@ -52,11 +52,12 @@ impl Core {
         self.resume(consumer, id.partition);
     }
 
-    /// librdkafka stalls without an error at a record that makes no sense (librdkafka #5581): where nothing comes although
-    /// the log goes on, the end of what cannot be read is looked for; often there is no such thing, and reading goes on.
+    /// librdkafka stalls without an error at a record that makes no sense (librdkafka #5581): places from which nothing comes
+    /// although the log goes on are looked at by themselves. Nearly always their turn has only not come: behind a backlog,
+    /// librdkafka reads some partitions to their ends before others.
     pub(super) fn look_for_stalls(&mut self, consumer: &Consumer) {
         let now = Instant::now();
-        if now.duration_since(self.last_stall_check_at) < STALLS_EVERY {
+        if self.checks_stalls || now.duration_since(self.last_stall_check_at) < STALLS_EVERY {
             return;
         }
         self.last_stall_check_at = now;
@@ -77,14 +78,24 @@ impl Core {
                 Some(_) => {}
             }
         }
-        for (id, from) in stalled {
-            tracing::info!(
-                partition = id.partition,
-                from,
-                "no record comes although the log goes on: looks why"
-            );
-            self.find_readable(consumer, id, from);
+        if !stalled.is_empty() {
+            let partitions = stalled.len();
+            tracing::debug!(partitions, "no record comes although the log goes on: looks whether one can");
+            self.checks_stalls = true;
+            self.send(Request::CheckStalled(stalled));
         }
+    }
+
+    /// Nobody gets a record from there: the end of what cannot be read is looked for; if there is no such thing, reading goes
+    /// on.
+    pub(super) fn stalled(&mut self, consumer: &Consumer, id: &LeaseId, from: i64) {
+        let Some(run) = self.leases.run_of(id) else { return };
+        if run.pause.is_some() || run.at.read_next != from {
+            return;
+        }
+        let partition = id.partition;
+        tracing::info!(partition, from, "no record comes although the log goes on: looks why");
+        self.find_readable(consumer, id.clone(), from);
     }
 
     fn find_readable(&mut self, consumer: &Consumer, id: LeaseId, from: i64) {
