@@ -203,8 +203,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_all_metrics() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-        let readme = std::fs::read_to_string(readme).expect("the README is there");
+        let readme = include_str!("../../README.md");
         let metrics = Metrics::default();
         // What has no series is not shown.
         metrics.wrote("Deployment");

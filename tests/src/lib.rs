@@ -26,8 +26,10 @@ pub mod oracle;
 pub mod pipeline;
 mod services;
 pub mod simulate;
+mod sources;
 mod wait;
 pub mod worker;
 
 pub use services::{certificates, jaeger, kafka, kubernetes, place, proxy, redis};
+pub use sources::sources;
 pub use wait::{wait_for, wait_until};

@@ -207,7 +207,7 @@ mod tests {
             text.push_str("---\n");
             text.push_str(&crate::yaml::print(&object.unwrap()));
         }
-        let path = format!("{}/src/build/snapshots/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("src/build/snapshots/{name}.yaml");
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(&path, &text).unwrap();
         }

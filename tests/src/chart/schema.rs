@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::comments::{self, Comment};
+use crate::sources;
 
 /// The chart's folder.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/rollcall")
+    sources().join("../charts/rollcall")
 }
 
 /// The schema that the chart's values file asks for.

@@ -10,7 +10,6 @@ pub(crate) mod test;
 pub(crate) mod up;
 
 use std::env;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -18,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 /// Cargo, at the root of the workspace.
 fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.current_dir(lab::sources().join(".."));
     // This command runs under cargo itself; what that says of the `lab` program is not for the inner build.
     for (name, _) in env::vars() {
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_BIN_NAME" {

@@ -41,6 +41,7 @@ use super::folder::Folder;
 use super::place::Place;
 use super::process;
 use crate::components::{containers, helm, kubernetes as component};
+use crate::sources;
 use crate::wait::wait_for;
 use crate::worker;
 
@@ -232,7 +233,7 @@ impl Cluster {
             .env("KUBECONFIG", self.kubeconfig())
             // What they cache goes with the cluster.
             .env("HOME", self.folder.path())
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .current_dir(sources().join(".."))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
