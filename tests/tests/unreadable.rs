@@ -66,7 +66,7 @@ fn a_partition_whose_turn_has_not_come_is_not_taken_for_an_unreadable_one() -> R
     let kafka = Kafka::start(kafka::Options::new())?;
     let redis = Redis::start(Options::new())?;
     let mut pipeline = Pipeline::new(&kafka, &redis, PARTITIONS)?;
-    pipeline.connection += &format!(", properties: {ONE_BATCH_AT_A_TIME}");
+    pipeline.connection = format!("{}, properties: {ONE_BATCH_AT_A_TIME}", pipeline.connection);
     for number in 0..2 {
         let each = (0..PARTITIONS).flat_map(|partition| passing_logins(partition, number, 1));
         pipeline.feed(&each.collect::<Vec<_>>())?;

@@ -28,7 +28,7 @@ pub(crate) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
 /// Looks whether records come from these places at all, and tells the pump of those from which none does.
 pub(super) async fn check_stalled(context: Arc<Context>, suspects: Vec<(LeaseId, i64)>) {
     if let Err(error) = blocking(&context, move |context| check(context, suspects)).await {
-        tracing::debug!(%error, "failed to look at places from which nothing comes: they are looked at again");
+        tracing::debug!("failed to look at places from which nothing comes, tried again: {error:#}");
     }
     context.tell(Event::CheckedStalled);
 }
@@ -37,11 +37,16 @@ pub(super) async fn check_stalled(context: Arc<Context>, suspects: Vec<(LeaseId,
 fn check(context: &Context, suspects: Vec<(LeaseId, i64)>) -> Result<()> {
     let reader = reader(context)?;
     for (id, from) in suspects {
-        if !id.is_cancelled()
-            && read_at(context, &reader, id.partition, from, PATIENCE_OF_A_CHECK)? != Some(true)
+        let partition = id.partition;
+        if id.is_cancelled() || read_at(context, &reader, partition, from, PATIENCE_OF_A_CHECK)? == Some(true)
         {
-            context.tell(Event::Stalled(id, from));
+            continue;
         }
+        // An answer of the partition's leader: nothing comes while that is away, either.
+        reader
+            .fetch_watermarks(&context.spec.source.topic, partition, PATIENCE_OF_A_CHECK)
+            .context("failed to ask for the log's end")?;
+        context.tell(Event::Stalled(id, from));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::Core;
 use super::event::Request;
 use super::lease::LeaseId;
 use super::run::Pause;
-use crate::client::{Consumer, Error};
+use crate::client::{Consumer, Error, Position};
 
 /// Where no record came although the log goes on.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Stall {
     at: i64,
     /// When it is looked at.
     due: Instant,
+    /// Whether it was looked at before.
+    is_known: bool,
 }
 
 impl Core {
@@ -53,15 +55,15 @@ impl Core {
     }
 
     /// librdkafka stalls without an error at a record that makes no sense (librdkafka #5581): places from which nothing comes
-    /// although the log goes on are looked at by themselves. Nearly always their turn has only not come: behind a backlog,
-    /// librdkafka reads some partitions to their ends before others.
+    /// although the log goes on are looked at by themselves. Nearly always their turn has only not come: behind a backlog each
+    /// answer brings the records of some partitions, and the next one begins one partition further on.
     pub(super) fn look_for_stalls(&mut self, consumer: &Consumer) {
         let now = Instant::now();
         if self.checks_stalls || now.duration_since(self.last_stall_check_at) < STALLS_EVERY {
             return;
         }
         self.last_stall_check_at = now;
-        let mut stalled = Vec::new();
+        let (mut stalled, mut forgotten) = (Vec::new(), Vec::new());
         for (id, run) in self.leases.runs_mut() {
             let at = run.at.read_next;
             if run.pause.is_some() || at >= consumer.high_watermark(id.partition) {
@@ -69,14 +71,21 @@ impl Core {
                 continue;
             }
             match run.stall.filter(|stall| stall.at == at) {
-                None => run.stall = Some(Stall { at, due: now + STALLED_AFTER }),
+                None => run.stall = Some(Stall { at, due: now + STALLED_AFTER, is_known: false }),
                 // Some producer's transaction may be open for long: not too often, then.
                 Some(stall) if stall.due <= now => {
-                    run.stall = Some(Stall { at, due: now + STALLED_AGAIN_AFTER });
+                    run.stall = Some(Stall { at, due: now + STALLED_AGAIN_AFTER, is_known: true });
+                    if stall.is_known {
+                        forgotten.push(Position { partition: id.partition, offset: at });
+                    }
                     stalled.push((id.clone(), at));
                 }
                 Some(_) => {}
             }
+        }
+        // Readable, and yet nothing came for a minute: librdkafka is asked anew.
+        if let Err(error) = consumer.seek(&forgotten, super::SEEK_LIMIT) {
+            tracing::debug!(%error, "failed to seek where nothing comes: tried again");
         }
         if !stalled.is_empty() {
             let partitions = stalled.len();
