@@ -2,6 +2,7 @@
 //!
 //! Owns the bytes, headers and places of produced records. It never begins, commits or aborts a transaction.
 
+use std::cell::OnceCell;
 use std::ffi::CStr;
 
 use insights::record::{Key, Login, Rejection};
@@ -37,7 +38,8 @@ pub(crate) struct Destination {
 /// Topic handles of the producer at hand.
 pub(crate) struct Topics {
     pub(super) output: Topic,
-    pub(super) dead_letters: Topic,
+    /// Made with the first dead letter: librdkafka looks at every partition of its topics whenever it wakes.
+    dead_letters: OnceCell<Topic>,
 }
 
 /// One produced record of the open transaction.
@@ -73,10 +75,7 @@ impl Delivery {
 
     /// Handles of both topics.
     pub(crate) fn topics(&self, producer: &Producer) -> Topics {
-        Topics {
-            output: producer.topic(&self.output.name),
-            dead_letters: producer.topic(&self.dead_letters.name),
-        }
+        Topics { output: producer.topic(&self.output.name), dead_letters: OnceCell::new() }
     }
 
     /// How long the value of the latest output is.
@@ -178,7 +177,7 @@ impl Delivery {
         }
         let origin = self.note(run, message, false);
         producer.produce(Outgoing {
-            topic: &topics.dead_letters,
+            topic: topics.dead_letters.get_or_init(|| producer.topic(&self.dead_letters.name)),
             partition: message.partition() % self.dead_letters.partitions,
             key,
             value,
