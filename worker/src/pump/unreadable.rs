@@ -20,6 +20,20 @@ pub(super) struct Stall {
     is_known: bool,
 }
 
+/// When places from which nothing comes are looked for.
+pub(super) struct Stalls {
+    last_at: Instant,
+    /// Whether some are being looked at.
+    pub(super) is_asked: bool,
+}
+
+impl Stalls {
+    /// Not before a while from now.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { last_at: now, is_asked: false }
+    }
+}
+
 impl Core {
     /// A batch that the client cannot read: its end is looked for once that is no accident on the way.
     pub(super) fn unreadable(&mut self, consumer: &Consumer, partition: i32, error: &Error) {
@@ -59,10 +73,10 @@ impl Core {
     /// answer brings the records of some partitions, and the next one begins one partition further on.
     pub(super) fn look_for_stalls(&mut self, consumer: &Consumer) {
         let now = Instant::now();
-        if self.checks_stalls || now.duration_since(self.last_stall_check_at) < STALLS_EVERY {
+        if self.stalls.is_asked || now.duration_since(self.stalls.last_at) < STALLS_EVERY {
             return;
         }
-        self.last_stall_check_at = now;
+        self.stalls.last_at = now;
         let (mut stalled, mut forgotten) = (Vec::new(), Vec::new());
         for (id, run) in self.leases.runs_mut() {
             let at = run.at.read_next;
@@ -90,7 +104,7 @@ impl Core {
         if !stalled.is_empty() {
             let partitions = stalled.len();
             tracing::debug!(partitions, "no record comes although the log goes on: looks whether one can");
-            self.checks_stalls = true;
+            self.stalls.is_asked = true;
             self.send(Request::CheckStalled(stalled));
         }
     }
