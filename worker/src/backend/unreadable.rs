@@ -43,9 +43,7 @@ fn check(context: &Context, suspects: Vec<(LeaseId, i64)>) -> Result<()> {
             continue;
         }
         // An answer of the partition's leader: nothing comes while that is away, either.
-        reader
-            .fetch_watermarks(&context.spec.source.topic, partition, PATIENCE_OF_A_CHECK)
-            .context("failed to ask for the log's end")?;
+        end_of_log(context, partition)?;
         context.tell(Event::Stalled(id, from));
     }
     Ok(())
@@ -67,10 +65,7 @@ pub(super) async fn find_readable(context: Arc<Context>, id: LeaseId, from: i64)
 /// The first offset at or behind `from` from which the log can be read. Steps that double, then ever smaller ones: a readable
 /// batch between two unreadable ones that are close may be passed over; it is in the gap then, which says so.
 fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
-    let topic = &context.spec.source.topic;
-    let (_, end) = reader(context)?
-        .fetch_watermarks(topic, partition, PATIENCE)
-        .context("failed to ask for the log's end")?;
+    let end = end_of_log(context, partition)?;
     let doubling = (0..i64::BITS).map_while(|power| from.checked_add(1_i64.checked_shl(power)?));
     let mut candidates: Vec<i64> =
         std::iter::once(from).chain(doubling).take_while(|offset| *offset < end).collect();
@@ -89,6 +84,11 @@ fn search(context: &Context, partition: i32, from: i64) -> Result<i64> {
         candidates = between(unreadable, readable);
     }
     Ok(readable)
+}
+
+fn end_of_log(context: &Context, partition: i32) -> Result<i64> {
+    let ends = context.control.ends(&[partition]).context("failed to ask for the log's end")?;
+    ends.get(&partition).copied().context("the partition's log has no end")
 }
 
 /// At most so many offsets between these two, evenly spaced.

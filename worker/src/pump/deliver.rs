@@ -73,7 +73,7 @@ impl Delivery {
         }
     }
 
-    /// Handles of both topics.
+    /// Handles of the topics of a new producer.
     pub(crate) fn topics(&self, producer: &Producer) -> Topics {
         Topics { output: producer.topic(&self.output.name), dead_letters: OnceCell::new() }
     }

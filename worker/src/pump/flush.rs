@@ -150,7 +150,7 @@ impl Core {
             }
         }
         if let Err(error) = consumer.seek(&doubtful, super::SEEK_LIMIT) {
-            tracing::debug!(%error, "failed to seek after errors: tried again");
+            tracing::debug!(%error, "failed to seek where positions are doubtful: tried again");
             return;
         }
         for (id, run) in self.leases.runs_mut() {

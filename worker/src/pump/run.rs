@@ -57,7 +57,7 @@ pub(crate) struct Run {
     /// The batch that held records from before a seek: what is left of it is read again.
     pub(crate) stale_batch: u64,
     /// librdkafka counts an error as a record when it says where it stands (librdkafka #5213): until the next seek its
-    /// position may lie behind a record that nobody has seen.
+    /// position may lie behind a record that nobody has seen. So is one from which nothing comes for long.
     pub(crate) position_is_doubtful: bool,
     /// Nothing came for a while although the log goes on.
     pub(super) stall: Option<Stall>,

@@ -8,7 +8,7 @@ use super::Core;
 use super::event::Request;
 use super::lease::LeaseId;
 use super::run::Pause;
-use crate::client::{Consumer, Error, Position};
+use crate::client::{Consumer, Error};
 
 /// Where no record came although the log goes on.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Core {
             return;
         }
         self.stalls.last_at = now;
-        let (mut stalled, mut forgotten) = (Vec::new(), Vec::new());
+        let mut stalled = Vec::new();
         for (id, run) in self.leases.runs_mut() {
             let at = run.at.read_next;
             if run.pause.is_some() || at >= consumer.high_watermark(id.partition) {
@@ -89,17 +89,12 @@ impl Core {
                 // Some producer's transaction may be open for long: not too often, then.
                 Some(stall) if stall.due <= now => {
                     run.stall = Some(Stall { at, due: now + STALLED_AGAIN_AFTER, is_known: true });
-                    if stall.is_known {
-                        forgotten.push(Position { partition: id.partition, offset: at });
-                    }
+                    // Readable, and yet nothing came for a minute: librdkafka is told the position anew.
+                    run.position_is_doubtful |= stall.is_known;
                     stalled.push((id.clone(), at));
                 }
                 Some(_) => {}
             }
-        }
-        // Readable, and yet nothing came for a minute: librdkafka is asked anew.
-        if let Err(error) = consumer.seek(&forgotten, super::SEEK_LIMIT) {
-            tracing::debug!(%error, "failed to seek where nothing comes: tried again");
         }
         if !stalled.is_empty() {
             let partitions = stalled.len();
