@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use lab::http;
 use lab::kafka::{self, Kafka, unique};
 use lab::kubernetes::{Cluster, IMAGE_VALUES, WORKER_IMAGE};
@@ -95,7 +95,7 @@ impl Site {
         for value in VALUES.iter().chain(values) {
             arguments.extend(["--set", value]);
         }
-        self.helm(&arguments).map(drop).with_context(|| self.words())
+        self.helm(&arguments).map(drop).map_err(|error| self.explained(&error))
     }
 
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
@@ -150,7 +150,7 @@ impl Site {
     /// Waits until all that the source topic holds is counted, and compares it with the oracle.
     pub(crate) fn is_exact(&self) -> Result<()> {
         let pipeline = self.pipeline();
-        pipeline.wait_until_published().with_context(|| self.words())?;
+        pipeline.wait_until_published().map_err(|error| self.explained(&error))?;
         assert_eq!(pipeline.differences()?, Vec::<String>::new());
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Site {
         what: &str,
         check: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        wait_for(what, limit, check).with_context(|| self.words())
+        wait_for(what, limit, check).map_err(|error| self.explained(&error))
     }
 
     pub(crate) fn get_resource(&self) -> Result<Value> {
@@ -235,6 +235,11 @@ impl Site {
     pub(crate) fn ask(&self, what: &str) -> Result<http::Answer> {
         let path = format!("/api/v1/pipelines/{}/{what}", self.settings.pipeline);
         http::get(&self.address("rollcall-api", 8080)?, &path)
+    }
+
+    /// The error, and then what there is: an output that is cut short still begins with what went wrong.
+    pub(crate) fn explained(&self, error: &Error) -> Error {
+        anyhow!("{error:#}\n{}", self.words())
     }
 
     /// What pods and events say, for who has to find out why.

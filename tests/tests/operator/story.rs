@@ -16,7 +16,7 @@ fn a_pipeline_runs_scales_is_served_and_goes() -> Result<()> {
     let jaeger = Jaeger::start_at(&ground.cluster.place())?;
     let site = Site::new(ground, "analytics", 4)?;
     site.install(&["tracing.endpoint=http://jaeger:4317"])?;
-    site.helm(&["test", "rollcall"]).with_context(|| site.words())?;
+    site.helm(&["test", "rollcall"]).map_err(|error| site.explained(&error))?;
     site.create(
         "mode: Manual, interval: 2s",
         "replicas: 2\ntelemetry: {otlpEndpoint: \"http://jaeger:4317\", samplesPerMillion: 1000000}\n",

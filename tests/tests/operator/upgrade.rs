@@ -20,7 +20,8 @@ fn an_upgrade_and_its_way_back_lose_nothing_under_load() -> Result<()> {
 
     another_configuration(&site)?;
     another_image_and_back(&site)?;
-    site.kubectl(&["delete", "job/generator", "--wait"])?;
+    // With its pod: the log must have come to its end.
+    site.kubectl(&["delete", "job/generator", "--cascade=foreground"])?;
     site.is_exact()?;
     site.asks_for_nothing_forbidden()?;
     site.goes()
