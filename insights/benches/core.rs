@@ -24,7 +24,7 @@ fn main() {
     let mut scratch = Scratch::default();
     let mut passed = 0;
     for record in &records {
-        passed += u32::from(decode(&decoder, &mut scratch, record).counted.processed);
+        passed += u32::from(decode(&decoder, &mut scratch, record).processed);
     }
     let bytes: usize = records.iter().map(Vec::len).sum();
     println!("{} logins of {} bytes, {passed} pass the filter", records.len(), bytes / records.len());
@@ -50,7 +50,7 @@ fn decoding(bencher: Bencher, decoder: &Decoder) {
     let mut next = records.iter().cycle();
     bencher.bench_local(|| {
         let record = next.next().expect("a cycle has no end");
-        black_box(decode(decoder, &mut scratch, record).counted.processed)
+        black_box(decode(decoder, &mut scratch, record).processed)
     });
 }
 
@@ -58,7 +58,7 @@ fn decoding(bencher: Bencher, decoder: &Decoder) {
 #[divan::bench(sample_size = RECORDS, sample_count = 200)]
 fn splice(bencher: Bencher) {
     with_logins(|logins| {
-        let mut next = logins.iter().filter(|login| login.counted.processed).cycle();
+        let mut next = logins.iter().filter(|login| login.processed).cycle();
         let mut out = Vec::new();
         bencher.bench_local(|| {
             out.clear();
@@ -76,7 +76,7 @@ fn count(bencher: Bencher) {
         let mut next = logins.iter().cycle();
         bencher.bench_local(|| {
             state
-                .count_login(&next.next().expect("a cycle has no end").counted)
+                .count_login(next.next().expect("a cycle has no end").counted())
                 .expect("nothing is stored yet");
         });
         black_box(state.totals());
@@ -94,8 +94,8 @@ fn decode_validate_filter_splice_count(bencher: Bencher) {
     let mut next = records.iter().cycle();
     bencher.bench_local(|| {
         let login = decode(&decoder, &mut scratch, next.next().expect("a cycle has no end"));
-        state.count_login(&login.counted).expect("nothing is stored yet");
-        if login.counted.processed {
+        state.count_login(login.counted()).expect("nothing is stored yet");
+        if login.processed {
             out.clear();
             login.write_output(&mut out);
         }

@@ -11,8 +11,8 @@ use super::gaps::{self, PublishedGap};
 use super::piece::Piece;
 use super::ranking::MergedTable;
 use super::{Context, Published, Settings};
-use crate::record::Reason;
-use crate::state::{Counts, OTHER, Quarters, Registers, UNKNOWN};
+use crate::record::{OTHER, Reason, UNKNOWN};
+use crate::state::{Counts, Quarters, Registers};
 use crate::store::PublicValue;
 use crate::time::{Day, rfc3339};
 

@@ -7,7 +7,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::piece::PackedTable;
-use crate::state::{Counts, OTHER, UNKNOWN};
+use crate::record::{OTHER, UNKNOWN};
+use crate::state::Counts;
 
 /// The merged table of one dimension.
 #[derive(Debug, Default)]

@@ -2,15 +2,13 @@
 //!
 //! It never allocates for a record once its scratch has grown, and never keeps anything between records.
 
-use smallvec::SmallVec;
-
+use super::Login;
 use super::filter;
 use super::plan::{Field, Plan};
 use super::reason::{Reason, Rejection};
 use super::scan::{FIELD_BYTES_MAX, Scanned};
 use super::timestamp;
 use super::view::{Seen, View};
-use super::{Counted, Login};
 use crate::spec::{Fold, PipelineSpec};
 
 /// Decodes the records of one pipeline under one specification.
@@ -23,7 +21,7 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scanned: Scanned,
-    /// Room for a folded value of each dimension.
+    /// The value of each dimension that folding changes; empty for all others.
     folded: Vec<String>,
 }
 
@@ -51,13 +49,12 @@ impl Decoder {
         let Scratch { scanned, folded } = scratch;
         folded.resize_with(plan.dimensions.len(), String::new);
         let view = View { plan, scanned, document };
-        let counted = Counted {
-            time_ms: validate(view, kafka_timestamp_ms)?,
-            processed: plan.filter.iter().all(|(field, test)| test.passes(view.seen(*field))),
-            dimensions: dimensions(view, folded),
-            unique: unique(view),
-        };
-        Ok(Login { counted, view })
+        let time_ms = validate(view, kafka_timestamp_ms)?;
+        let processed = plan.filter.iter().all(|(field, test)| test.passes(view.seen(*field)));
+        for ((field, fold), room) in plan.dimensions.iter().zip(folded.iter_mut()) {
+            fold_text(view.seen(*field).text().unwrap_or_default(), *fold, room);
+        }
+        Ok(Login { time_ms, processed, view, folded })
     }
 }
 
@@ -126,52 +123,22 @@ fn moment(plan: &Plan, seen: Seen<'_>, kafka_timestamp_ms: i64) -> Result<i64, R
     }
 }
 
-/// The value of each dimension as it is counted.
-fn dimensions<'a>(view: View<'a>, folded: &'a mut [String]) -> SmallVec<[&'a str; 8]> {
-    let mut values = SmallVec::new();
-    for ((field, fold), room) in view.plan.dimensions.iter().zip(folded) {
-        let text = view.seen(*field).text().unwrap_or_default();
-        values.push(match text.as_bytes().first() {
-            None => UNKNOWN,
-            Some(b'~') => OTHER,
-            Some(_) => folded_text(text, *fold, room),
-        });
-    }
-    values
-}
-
-/// A dimension's value after folding; it moves to `room` when folding changes it.
+/// Writes a dimension's value to `room` when folding changes it; empties it otherwise.
 #[inline]
-fn folded_text<'a>(text: &'a str, fold: Fold, room: &'a mut String) -> &'a str {
+fn fold_text(text: &str, fold: Fold, room: &mut String) {
+    room.clear();
     let is_changed = match fold {
         Fold::None => false,
         Fold::Lower => text.bytes().any(|byte| byte.is_ascii_uppercase()),
         Fold::Upper => text.bytes().any(|byte| byte.is_ascii_lowercase()),
     };
     if !is_changed {
-        return text;
+        return;
     }
-    room.clear();
     room.push_str(text);
     match fold {
         Fold::Lower => room.make_ascii_lowercase(),
         Fold::Upper => room.make_ascii_uppercase(),
         Fold::None => {}
     }
-    room
 }
-
-/// The value of each `unique` field.
-fn unique(view: View<'_>) -> SmallVec<[Option<&str>; 4]> {
-    let mut values = SmallVec::new();
-    for field in &view.plan.unique {
-        values.push(view.seen(*field).text().filter(|text| !text.is_empty()));
-    }
-    values
-}
-
-/// What an absent or empty dimension counts as.
-const UNKNOWN: &str = "~unknown";
-
-/// What a dimension counts as whose value could be mistaken for one of our own.
-const OTHER: &str = "~other";

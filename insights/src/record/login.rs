@@ -5,19 +5,23 @@
 
 use smallvec::SmallVec;
 
-use super::Counted;
 use super::json::Kind;
 use super::scan::Span;
 use super::timestamp;
 use super::treatment::Treatment;
 use super::view::{Seen, View};
+use super::{Counted, OTHER, UNKNOWN};
 
 /// One valid login.
 #[derive(Clone, Debug)]
 pub struct Login<'a> {
-    /// What is counted.
-    pub counted: Counted<'a>,
+    /// When, in milliseconds since 1970-01-01T00:00:00Z (whole seconds when the source's unit is seconds).
+    pub time_ms: i64,
+    /// Whether the filter lets it through.
+    pub processed: bool,
     pub(super) view: View<'a>,
+    /// The value of each dimension that folding changed; empty for all others.
+    pub(super) folded: &'a [String],
 }
 
 /// The key of an output record.
@@ -32,6 +36,28 @@ pub enum Key<'a> {
 }
 
 impl<'a> Login<'a> {
+    /// What is counted. Values are looked up as they are taken: lists of them would be moved more often than read.
+    #[inline]
+    pub fn counted(
+        &self,
+    ) -> Counted<impl Iterator<Item = &'a str> + use<'a>, impl Iterator<Item = Option<&'a str>> + use<'a>>
+    {
+        let Self { time_ms, processed, view, folded } = *self;
+        let text = move |field: usize| view.seen(field).text().unwrap_or_default();
+        let dimensions = view.plan.dimensions.iter().zip(folded).map(move |((field, _), folded)| {
+            let text = text(*field);
+            match text.as_bytes().first() {
+                None => UNKNOWN,
+                Some(b'~') => OTHER,
+                Some(_) if folded.is_empty() => text,
+                Some(_) => folded,
+            }
+        });
+        let unique =
+            view.plan.unique.iter().map(move |field| Some(text(*field)).filter(|text| !text.is_empty()));
+        Counted { time_ms, processed, dimensions, unique }
+    }
+
     /// Appends the value of the output record.
     pub fn write_output(&self, out: &mut Vec<u8>) {
         let document = self.view.document;
@@ -40,7 +66,7 @@ impl<'a> Login<'a> {
         for edit in self.edits() {
             out.extend_from_slice(Span { start: copied, end: edit.place.start }.of(document).as_bytes());
             match edit.change {
-                Change::Timestamp => timestamp::write(self.counted.time_ms, out),
+                Change::Timestamp => timestamp::write(self.time_ms, out),
                 Change::Field(field) => self.write_field(field, out),
                 Change::Remove => {}
                 Change::AppendDefaults => self.append_defaults(out),

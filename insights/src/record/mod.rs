@@ -18,24 +18,28 @@ mod treatment;
 mod version;
 mod view;
 
-use smallvec::SmallVec;
-
 pub use self::decode::{Decoder, Scratch};
 pub use self::login::{Key, Login};
 pub use self::reason::{Reason, Rejection};
 
+/// The value of logins whose value is absent or empty.
+pub const UNKNOWN: &str = "~unknown";
+
+/// The value that stands for all that a table does not name, and for a login's own that could be mistaken for one of ours.
+pub const OTHER: &str = "~other";
+
 /// One valid login, as it is counted.
 #[derive(Clone, Debug)]
-pub struct Counted<'a> {
+pub struct Counted<D, U> {
     /// When, in milliseconds since 1970-01-01T00:00:00Z (whole seconds when the source's unit is seconds).
     pub time_ms: i64,
     /// Whether the filter lets it through.
     pub processed: bool,
-    /// The value of each dimension in the specification's order: folded, `~unknown` where absent or empty, `~other`
+    /// The value (`&str`) of each dimension in the specification's order: folded, `~unknown` where absent or empty, `~other`
     /// where the value began with `~`.
-    pub dimensions: SmallVec<[&'a str; 8]>,
-    /// The value of each `unique` field in the specification's order, as it came; none where absent or empty.
-    pub unique: SmallVec<[Option<&'a str>; 4]>,
+    pub dimensions: D,
+    /// The value (`Option<&str>`) of each `unique` field in the specification's order, as it came; none where absent or empty.
+    pub unique: U,
 }
 
 #[cfg(test)]

@@ -32,9 +32,9 @@ use siphasher::sip::SipHasher13;
 use self::day::DayState;
 use self::distinct::{DistinctState, Sketch};
 use self::kept::{KeptDays, NotLoaded};
-use self::table::{Table, hash_value};
+use self::table::Table;
 use self::zone::ZoneDays;
-use crate::record::{Counted, Reason};
+use crate::record::{Counted, Reason, UNKNOWN};
 use crate::store::Parts;
 use crate::time::{Day, quarter_of_utc};
 
@@ -50,7 +50,6 @@ pub(crate) use self::manifest::Manifest;
 pub use self::manifest::scopes_of;
 pub use self::part::{Changes, PartName, SUMMARY, Scope, Wanted, WantedParts};
 pub use self::sketch::{Estimate, Registers};
-pub use self::table::{OTHER, UNKNOWN};
 
 /// Why a state cannot be read or counted into. Always the answer is to read it again, and to rebuild it if that fails too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,7 +184,10 @@ impl PartitionState {
 
     /// Counts one login. An error means that scopes must be loaded first, those that [`Self::missing_scopes`] names: nothing
     /// is counted then.
-    pub fn count_login(&mut self, login: &Counted<'_>) -> Result<(), Error> {
+    pub fn count_login<'a>(
+        &mut self,
+        login: Counted<impl IntoIterator<Item = &'a str>, impl IntoIterator<Item = Option<&'a str>>>,
+    ) -> Result<(), Error> {
         let Self { layout, .. } = self;
         let utc_day = Day::of_utc(login.time_ms);
         let day = self.days.enter(utc_day, || DayState::new(layout));
@@ -208,10 +210,10 @@ impl PartitionState {
         }
         self.totals.count(counts);
         let mut day_tables = day.map(|day| day.tables.iter_mut());
-        for (value, table) in login.dimensions.iter().zip(&mut self.tables) {
+        for (value, table) in login.dimensions.into_iter().zip(&mut self.tables) {
             let day_table = day_tables.as_mut().and_then(Iterator::next);
             if value.as_bytes().first() == Some(&b'~') {
-                if *value != UNKNOWN {
+                if value != UNKNOWN {
                     table.count_other(counts);
                     if let Some(table) = day_table {
                         table.count_other(counts);
@@ -219,14 +221,13 @@ impl PartitionState {
                 }
                 continue;
             }
-            let hash = hash_value(value);
-            table.count(hash, value, counts, layout.max_values);
-            if let Some(table) = day_table {
-                table.count(hash, value, counts, layout.max_values);
+            match day_table {
+                Some(day) => day.count_in_both(table, value, counts, layout.max_values),
+                None => table.count(value, counts, layout.max_values),
             }
         }
         if let Some(distinct) = distinct {
-            for (index, value) in login.unique.iter().enumerate() {
+            for (index, value) in login.unique.into_iter().enumerate() {
                 if let Some(value) = value {
                     distinct.add(index, self.hasher.hash(value.as_bytes()));
                 }

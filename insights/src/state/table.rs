@@ -3,6 +3,8 @@
 //! Owns the `maxValues` rule, which is a function of the log alone. It never keeps `~unknown`: that is what the values
 //! and `~other` leave of the total, so a dimension that is added later counts earlier logins there by itself.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -10,12 +12,6 @@ use super::chunk::{self, TableHead};
 use super::counts::Counts;
 use super::part::{Changes, Scope};
 use super::{Error, Parts};
-
-/// The value of logins whose value is absent or empty.
-pub const UNKNOWN: &str = "~unknown";
-
-/// The value that stands for all that a table does not name.
-pub const OTHER: &str = "~other";
 
 /// A dimension's values and their counts.
 #[derive(Debug)]
@@ -29,10 +25,51 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Row {
     hash: u64,
-    value: Box<str>,
+    ends: Ends,
+    value: Arc<str>,
     counts: Counts,
+    /// Where a day's value stands in the table of all days, if that shares the value there; any number otherwise.
+    bucket: usize,
     /// Whether it was counted since the last flush: cheaper on the way of every login than its chunk's mark.
     dirty: bool,
+}
+
+/// The first and the last eight bytes of a value, or four, or fewer: with its length, all of it up to sixteen bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends(u64, u64);
+
+impl Ends {
+    #[inline]
+    fn of(value: &str) -> Self {
+        let bytes = value.as_bytes();
+        if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            return Self(u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
+        }
+        if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            return Self(u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into());
+        }
+        let byte = |index: usize| bytes.get(index).copied().map_or(0, u64::from);
+        Self(byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+    }
+}
+
+impl Row {
+    fn new(hash: u64, value: &str, counts: Counts, dirty: bool) -> Self {
+        Self { hash, ends: Ends::of(value), value: value.into(), counts, bucket: 0, dirty }
+    }
+
+    #[inline]
+    fn is(&self, value: &str, ends: Ends) -> bool {
+        self.ends == ends
+            && self.value.len() == value.len()
+            && (value.len() <= size_of::<Ends>() || *self.value == *value)
+    }
+
+    #[inline]
+    fn count(&mut self, login: Counts) {
+        self.counts.count(login);
+        self.dirty = true;
+    }
 }
 
 /// What is known of a chunk's part; the rows themselves are all in one table.
@@ -71,9 +108,7 @@ impl Table {
             chunks: head.chunks.iter().map(|stored| Chunk { stored: *stored, dirty: false }).collect(),
         };
         chunk::read_table(head, scope, parts, |hash, value, counts| {
-            table
-                .rows
-                .insert_unique(hash, Row { hash, value: value.into(), counts, dirty: false }, |row| row.hash);
+            table.rows.insert_unique(hash, Row::new(hash, value, counts, false), |row| row.hash);
         })?;
         Ok(table)
     }
@@ -85,13 +120,48 @@ impl Table {
 
     /// Counts one login.
     #[inline]
-    pub(super) fn count(&mut self, hash: u64, value: &str, login: Counts, max_values: usize) {
-        let Some(row) = self.rows.find_mut(hash, |row| row.hash == hash && *row.value == *value) else {
+    pub(super) fn count(&mut self, value: &str, login: Counts, max_values: usize) {
+        self.count_hashed(hash_value(value), value, login, max_values);
+    }
+
+    /// Counts one login of a day here and in the table of all days, where its place is remembered.
+    #[inline]
+    pub(super) fn count_in_both(&mut self, all: &mut Self, value: &str, login: Counts, max_values: usize) {
+        let (hash, ends) = (hash_value(value), Ends::of(value));
+        if let Some(row) = self.rows.find_mut(hash, |row| row.is(value, ends)) {
+            row.count(login);
+            if let Some(other) = all.rows.get_bucket_mut(row.bucket)
+                && Arc::ptr_eq(&other.value, &row.value)
+            {
+                other.count(login);
+                return;
+            }
+        } else {
             self.count_new(hash, value, login, max_values);
-            return;
-        };
-        row.counts.count(login);
-        row.dirty = true;
+        }
+        all.count_hashed(hash, value, login, max_values);
+        self.remember_place(all, hash, value);
+    }
+
+    #[inline]
+    fn count_hashed(&mut self, hash: u64, value: &str, login: Counts, max_values: usize) {
+        let ends = Ends::of(value);
+        match self.rows.find_mut(hash, |row| row.is(value, ends)) {
+            Some(row) => row.count(login),
+            None => self.count_new(hash, value, login, max_values),
+        }
+    }
+
+    #[cold]
+    fn remember_place(&mut self, all: &Self, hash: u64, value: &str) {
+        let ends = Ends::of(value);
+        let Some(bucket) = all.rows.find_bucket_index(hash, |row| row.is(value, ends)) else { return };
+        if let Some(row) = self.rows.find_mut(hash, |row| row.is(value, ends))
+            && let Some(other) = all.rows.get_bucket(bucket)
+        {
+            row.value = Arc::clone(&other.value);
+            row.bucket = bucket;
+        }
     }
 
     /// Counts a login for `~other`.
@@ -157,8 +227,7 @@ impl Table {
         while self.rows.len() >= max_values.max(1) {
             self.fold_smallest();
         }
-        let row = Row { hash, value: value.into(), counts: login, dirty: true };
-        self.rows.insert_unique(hash, row, |row| row.hash);
+        self.rows.insert_unique(hash, Row::new(hash, value, login, true), |row| row.hash);
         let chunks = self.chunks.len();
         if self.rows.len() > ROWS_PER_CHUNK * chunks && chunks < CHUNKS_MAX {
             self.chunks.resize(2 * chunks, CLEAN);
@@ -238,8 +307,18 @@ mod tests {
         table.rows.iter().map(|row| (row.value.to_string(), row.counts)).collect()
     }
 
+    /// Long values and short ones, of which some begin and end alike.
+    fn value(number: u32) -> String {
+        match number % 4 {
+            0 => format!("v{number}"),
+            1 => format!("long-begin{number}long-end"),
+            2 => format!("long-begin and more {number} and more long-end"),
+            _ => "v".repeat(number as usize),
+        }
+    }
+
     fn count(table: &mut Table, value: &str, processed: bool, max_values: usize) {
-        table.count(hash_value(value), value, Counts::one(processed), max_values);
+        table.count(value, Counts::one(processed), max_values);
     }
 
     proptest! {
@@ -250,12 +329,34 @@ mod tests {
         ) {
             let (mut table, mut oracle) = (Table::new("device@1"), Oracle::default());
             for (value, processed) in logins {
-                let value = format!("v{value}");
+                let value = self::value(value);
                 count(&mut table, &value, processed, max_values);
                 oracle.count(&value, Counts::one(processed), max_values);
             }
             prop_assert_eq!(rows_of(&table), oracle.rows);
             prop_assert_eq!(table.other, oracle.other);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn days_and_all_of_them_each_follow_the_rule(
+            logins in proptest::collection::vec((0..24_u32, 0..3_usize, any::<bool>()), 0..400),
+            max_values in 1..20_usize,
+        ) {
+            let mut tables: [Table; 4] = std::array::from_fn(|_| Table::new("device@1"));
+            let mut oracles: [Oracle; 4] = Default::default();
+            let ([all, days @ ..], [oracle_of_all, oracles @ ..]) = (&mut tables, &mut oracles);
+            for (number, day, processed) in logins {
+                let (value, one) = (value(number), Counts::one(processed));
+                days[day].count_in_both(all, &value, one, max_values);
+                oracle_of_all.count(&value, one, max_values);
+                oracles[day].count(&value, one, max_values);
+            }
+            prop_assert_eq!((rows_of(all), all.other), (oracle_of_all.rows.clone(), oracle_of_all.other));
+            for (day, oracle) in days.iter().zip(oracles) {
+                prop_assert_eq!((rows_of(day), day.other), (oracle.rows.clone(), oracle.other));
+            }
         }
     }
 

@@ -60,19 +60,17 @@ pub(crate) fn spec(dimensions: &[&str], unique: &[&str]) -> PipelineSpec {
     }
 }
 
+/// A login's values in lists.
+pub(crate) type Listed<'a> = Counted<Vec<&'a str>, Vec<Option<&'a str>>>;
+
 /// One login.
 pub(crate) fn login<'a>(
     time_ms: i64,
     processed: bool,
     dimensions: &[&'a str],
     unique: &[Option<&'a str>],
-) -> Counted<'a> {
-    Counted {
-        time_ms,
-        processed,
-        dimensions: dimensions.iter().copied().collect(),
-        unique: unique.iter().copied().collect(),
-    }
+) -> Listed<'a> {
+    Counted { time_ms, processed, dimensions: dimensions.to_vec(), unique: unique.to_vec() }
 }
 
 /// The stored parts of one partition.
@@ -110,11 +108,11 @@ impl Stored {
 }
 
 /// Counts a login after loading what it needs.
-pub(crate) fn count(state: &mut PartitionState, stored: &Stored, login: &Counted<'_>) {
+pub(crate) fn count(state: &mut PartitionState, stored: &Stored, login: &Listed<'_>) {
     let mut missing = BTreeSet::new();
     state.missing_scopes(login.time_ms, &mut missing);
     for scope in missing {
         state.insert_scope(scope, &stored.parts(scope)).unwrap();
     }
-    state.count_login(login).unwrap();
+    state.count_login(login.clone()).unwrap();
 }

@@ -200,7 +200,7 @@ proptest! {
                 let mut missing = BTreeSet::new();
                 state.missing_scopes(login.time_ms, &mut missing);
                 if missing.is_empty() {
-                    prop_assert_eq!(state.count_login(&login), Ok(()));
+                    prop_assert_eq!(state.count_login(login), Ok(()));
                 }
                 state.take_changes(2);
             }
@@ -212,7 +212,7 @@ fn count_days(days: impl IntoIterator<Item = i64>) -> PartitionState {
     let mut state = PartitionState::new(layout(0, 1));
     for day in days {
         let login = login((18_000 + day) * DAY_MS + DAY_MS / 2, true, &["d", "EN"], &[Some("u")]);
-        state.count_login(&login).unwrap();
+        state.count_login(login).unwrap();
     }
     state
 }
@@ -244,9 +244,12 @@ fn a_login_of_a_day_that_is_not_loaded_is_refused() {
     stored.apply(changes);
     let mut restored = stored.restore(&layout(0, 1));
     let login = login(18_000 * DAY_MS + DAY_MS / 2, true, &["d", "EN"], &[Some("u")]);
-    assert_eq!(restored.count_login(&login), Err(Error::NotLoaded { scope: Scope::Day(Day(18_000)) }));
+    assert_eq!(restored.count_login(login.clone()), Err(Error::NotLoaded { scope: Scope::Day(Day(18_000)) }));
     restored.insert_scope(Scope::Day(Day(18_000)), &stored.parts(Scope::Day(Day(18_000)))).unwrap();
-    assert_eq!(restored.count_login(&login), Err(Error::NotLoaded { scope: Scope::Distinct(Day(18_000)) }));
+    assert_eq!(
+        restored.count_login(login.clone()),
+        Err(Error::NotLoaded { scope: Scope::Distinct(Day(18_000)) })
+    );
     assert_eq!(restored.totals().logins, 1);
     assert!(restored.take_changes(2).puts.is_empty());
 

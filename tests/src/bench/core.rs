@@ -25,8 +25,8 @@ pub fn run(rounds: u32) -> Result<()> {
         for record in &records {
             let login = decoder.decode(&mut scratch, Some(record), NOW_MS);
             let login = login.map_err(|rejection| anyhow::anyhow!("{:?}", rejection.reason))?;
-            state.count_login(&login.counted).context("a new state has nothing to load")?;
-            if login.counted.processed {
+            state.count_login(login.counted()).context("a new state has nothing to load")?;
+            if login.processed {
                 out.clear();
                 login.write_output(&mut out);
                 written += u64::from(!out.is_empty());

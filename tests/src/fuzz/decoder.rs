@@ -52,17 +52,18 @@ impl Setup {
         };
         let counted =
             expected.counted.with_context(|| format!("a login, but it is {:?}", expected.verdict))?;
-        let said = &login.counted;
+        let said = login.counted();
         ensure!(
             said.time_ms.div_euclid(1000) == counted.time_seconds,
             "{} ms, not {counted:?}",
             said.time_ms
         );
-        ensure!(said.dimensions.iter().eq(&counted.dimensions), "{:?}, not {counted:?}", said.dimensions);
+        let dimensions: Vec<&str> = said.dimensions.collect();
+        ensure!(dimensions == counted.dimensions, "{dimensions:?}, not {counted:?}");
+        let unique: Vec<Option<&str>> = said.unique.collect();
         ensure!(
-            said.unique.iter().copied().eq(counted.unique.iter().map(Option::as_deref)),
-            "{:?}, not {counted:?}",
-            said.unique
+            unique.iter().copied().eq(counted.unique.iter().map(Option::as_deref)),
+            "{unique:?}, not {counted:?}"
         );
         let Verdict::Output { key, value } = expected.verdict else {
             ensure!(!said.processed, "it passes, and should not");

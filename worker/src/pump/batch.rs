@@ -191,21 +191,20 @@ impl Core {
         delivers: bool,
     ) -> Result<Option<Pause>, Error> {
         if counts {
-            if let Err(error) = run.state.count_login(&login.counted) {
+            if let Err(error) = run.state.count_login(login.counted()) {
                 tracing::debug!(partition = run.partition, %error, "parts of a state are loaded");
                 let mut missing = BTreeSet::new();
-                run.state.missing_scopes(login.counted.time_ms, &mut missing);
+                run.state.missing_scopes(login.time_ms, &mut missing);
                 self.request_scopes(run, missing);
                 return Ok(Some(Pause::Scopes));
             }
-            let outcome =
-                if login.counted.processed { &mut self.tally.passed } else { &mut self.tally.filtered };
+            let outcome = if login.processed { &mut self.tally.passed } else { &mut self.tally.filtered };
             *outcome += 1;
         }
         if self.unpassed < UNPASSED_MAX {
             self.note_passing(login);
         }
-        if delivers && login.counted.processed {
+        if delivers && login.processed {
             let refused = run.delivery.output_refused;
             self.deliver(run, message, |delivery, producer, topics, run| {
                 delivery.output(producer, topics, run, message, login)
@@ -221,8 +220,8 @@ impl Core {
 
     /// Says once when a thousand logins came and the filter let none of them through: it may not be what was meant.
     fn note_passing(&mut self, login: &Login<'_>) {
-        self.unpassed = if login.counted.processed { UNPASSED_MAX } else { self.unpassed + 1 };
-        if self.unpassed == UNPASSED_MAX && !login.counted.processed {
+        self.unpassed = if login.processed { UNPASSED_MAX } else { self.unpassed + 1 };
+        if self.unpassed == UNPASSED_MAX && !login.processed {
             let seen: Vec<String> = login
                 .filtered_by()
                 .map(|(field, value)| format!("{field} is {}", value.unwrap_or("absent")))

@@ -8,9 +8,9 @@ use super::*;
 fn counted(spec: &PipelineSpec, value: &str) -> (Vec<String>, Vec<Option<String>>, bool) {
     let decoder = Decoder::new(spec).unwrap();
     let mut scratch = Scratch::default();
-    let counted = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted;
-    let dimensions = counted.dimensions.iter().map(|value| (*value).to_owned()).collect();
-    let unique = counted.unique.iter().map(|value| value.map(str::to_owned)).collect();
+    let counted = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted();
+    let dimensions = counted.dimensions.map(str::to_owned).collect();
+    let unique = counted.unique.map(|value| value.map(str::to_owned)).collect();
     (dimensions, unique, counted.processed)
 }
 
@@ -185,7 +185,7 @@ fn time_is_in_milliseconds_whatever_the_unit() {
         let decoder = Decoder::new(&spec).unwrap();
         let mut scratch = Scratch::default();
         let value = format!("{{\"timestamp\":{text}}}");
-        decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted.time_ms
+        decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().time_ms
     };
     assert_eq!(time_ms(TimestampUnit::Seconds, "1700000000.9999"), 1_700_000_000_000);
     assert_eq!(time_ms(TimestampUnit::Milliseconds, "\"1700000000123.9\""), 1_700_000_000_123);
@@ -199,7 +199,7 @@ fn a_scratch_keeps_nothing_between_records() {
     let bare = login("").replace("\"locale\":\"de\",", "");
     let mut locale = |value: &str| {
         let login = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).ok()?;
-        Some(login.counted.dimensions[2].to_owned())
+        login.counted().dimensions.nth(2).map(str::to_owned)
     };
     for _ in 0..2 {
         assert_eq!(locale(&full).as_deref(), Some("DE"));

@@ -190,7 +190,7 @@ fn the_records_own_timestamp_bounds_the_logins() {
     let value = login("");
     let mut decode = |kafka_ms| {
         let login = decoder.decode(&mut scratch, Some(value.as_bytes()), kafka_ms);
-        login.map(|login| login.counted.time_ms).map_err(|rejection| rejection.reason)
+        login.map(|login| login.time_ms).map_err(|rejection| rejection.reason)
     };
     assert_eq!(decode(-1), Ok(1_700_000_000_000));
     assert_eq!(decode(1_700_000_000_000 - 86_400_000), Ok(1_700_000_000_000));

@@ -96,8 +96,8 @@ fn expect(
 ) -> Result<Expected> {
     match &compiled.decoder.decode(scratch, record.value.as_deref(), record.timestamp_ms) {
         Ok(login) => {
-            state.count_login(&login.counted)?;
-            if !login.counted.processed {
+            state.count_login(login.counted())?;
+            if !login.processed {
                 return Ok(Expected::Nothing);
             }
             let (mut value, mut buffer) = (Vec::new(), Vec::new());
