@@ -9,7 +9,7 @@ use super::reason::{Reason, Rejection};
 use super::scan::{FIELD_BYTES_MAX, Scanned};
 use super::timestamp;
 use super::view::{Seen, View};
-use crate::spec::{Fold, PipelineSpec};
+use crate::spec::PipelineSpec;
 
 /// Decodes the records of one pipeline under one specification.
 #[derive(Clone, Debug)]
@@ -21,8 +21,6 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scanned: Scanned,
-    /// The value of each dimension that folding changes; empty for all others.
-    folded: Vec<String>,
 }
 
 impl Decoder {
@@ -46,15 +44,12 @@ impl Decoder {
         if let Some(field) = scratch.scanned.duplicate {
             return Err(Rejection { reason: Reason::DuplicateField, field: Some(&plan.field(field).name) });
         }
-        let Scratch { scanned, folded } = scratch;
-        folded.resize_with(plan.dimensions.len(), String::new);
-        let view = View { plan, scanned, document };
-        let time_ms = validate(view, kafka_timestamp_ms)?;
-        let processed = plan.filter.iter().all(|(field, test)| test.passes(view.seen(*field)));
-        for ((field, fold), room) in plan.dimensions.iter().zip(folded.iter_mut()) {
-            fold_text(view.seen(*field).text().unwrap_or_default(), *fold, room);
-        }
-        Ok(Login { time_ms, processed, view, folded })
+        let view = View { plan, scanned: &scratch.scanned, document };
+        Ok(Login {
+            time_ms: validate(view, kafka_timestamp_ms)?,
+            processed: plan.filter.iter().all(|(field, test)| test.passes(view.seen(*field))),
+            view,
+        })
     }
 }
 
@@ -120,25 +115,5 @@ fn moment(plan: &Plan, seen: Seen<'_>, kafka_timestamp_ms: i64) -> Result<i64, R
         Seen::Text("") => Err(Reason::EmptyField),
         Seen::Text(text) | Seen::Number(text) if text.len() > FIELD_BYTES_MAX => Err(Reason::FieldTooLong),
         Seen::Text(text) | Seen::Number(text) => timestamp::parse(text, plan.unit, kafka_timestamp_ms),
-    }
-}
-
-/// Writes a dimension's value to `room` when folding changes it; empties it otherwise.
-#[inline]
-fn fold_text(text: &str, fold: Fold, room: &mut String) {
-    room.clear();
-    let is_changed = match fold {
-        Fold::None => false,
-        Fold::Lower => text.bytes().any(|byte| byte.is_ascii_uppercase()),
-        Fold::Upper => text.bytes().any(|byte| byte.is_ascii_lowercase()),
-    };
-    if !is_changed {
-        return;
-    }
-    room.push_str(text);
-    match fold {
-        Fold::Lower => room.make_ascii_lowercase(),
-        Fold::Upper => room.make_ascii_uppercase(),
-        Fold::None => {}
     }
 }

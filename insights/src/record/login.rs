@@ -10,7 +10,7 @@ use super::scan::Span;
 use super::timestamp;
 use super::treatment::Treatment;
 use super::view::{Seen, View};
-use super::{Counted, OTHER, UNKNOWN};
+use super::{Counted, Value};
 
 /// One valid login.
 #[derive(Clone, Debug)]
@@ -20,8 +20,6 @@ pub struct Login<'a> {
     /// Whether the filter lets it through.
     pub processed: bool,
     pub(super) view: View<'a>,
-    /// The value of each dimension that folding changed; empty for all others.
-    pub(super) folded: &'a [String],
 }
 
 /// The key of an output record.
@@ -40,19 +38,12 @@ impl<'a> Login<'a> {
     #[inline]
     pub fn counted(
         &self,
-    ) -> Counted<impl Iterator<Item = &'a str> + use<'a>, impl Iterator<Item = Option<&'a str>> + use<'a>>
+    ) -> Counted<impl Iterator<Item = Value<'a>> + use<'a>, impl Iterator<Item = Option<&'a str>> + use<'a>>
     {
-        let Self { time_ms, processed, view, folded } = *self;
+        let Self { time_ms, processed, view } = *self;
         let text = move |field: usize| view.seen(field).text().unwrap_or_default();
-        let dimensions = view.plan.dimensions.iter().zip(folded).map(move |((field, _), folded)| {
-            let text = text(*field);
-            match text.as_bytes().first() {
-                None => UNKNOWN,
-                Some(b'~') => OTHER,
-                Some(_) if folded.is_empty() => text,
-                Some(_) => folded,
-            }
-        });
+        let dimensions =
+            view.plan.dimensions.iter().map(move |(field, fold)| Value::new(text(*field), *fold));
         let unique =
             view.plan.unique.iter().map(move |field| Some(text(*field)).filter(|text| !text.is_empty()));
         Counted { time_ms, processed, dimensions, unique }

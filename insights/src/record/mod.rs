@@ -15,18 +15,14 @@ mod shape;
 mod text;
 mod timestamp;
 mod treatment;
+mod value;
 mod version;
 mod view;
 
 pub use self::decode::{Decoder, Scratch};
 pub use self::login::{Key, Login};
 pub use self::reason::{Reason, Rejection};
-
-/// The value of logins whose value is absent or empty.
-pub const UNKNOWN: &str = "~unknown";
-
-/// The value that stands for all that a table does not name, and for a login's own that could be mistaken for one of ours.
-pub const OTHER: &str = "~other";
+pub use self::value::{Ends, OTHER, Role, UNKNOWN, Value};
 
 /// One valid login, as it is counted.
 #[derive(Clone, Debug)]
@@ -35,10 +31,9 @@ pub struct Counted<D, U> {
     pub time_ms: i64,
     /// Whether the filter lets it through.
     pub processed: bool,
-    /// The value (`&str`) of each dimension in the specification's order: folded, `~unknown` where absent or empty, `~other`
-    /// where the value began with `~`.
+    /// The [`Value`] of each dimension in the specification's order.
     pub dimensions: D,
-    /// The value (`Option<&str>`) of each `unique` field in the specification's order, as it came; none where absent or empty.
+    /// The text (`Option<&str>`) of each `unique` field in the specification's order, as it came; none where absent or empty.
     pub unique: U,
 }
 

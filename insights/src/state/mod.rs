@@ -16,6 +16,7 @@ mod kept;
 mod layout;
 mod manifest;
 mod part;
+mod row;
 mod sketch;
 mod table;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) mod testing;
 mod tests;
 mod zone;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -32,9 +34,10 @@ use siphasher::sip::SipHasher13;
 use self::day::DayState;
 use self::distinct::{DistinctState, Sketch};
 use self::kept::{KeptDays, NotLoaded};
+use self::row::Sought;
 use self::table::Table;
 use self::zone::ZoneDays;
-use crate::record::{Counted, Reason, UNKNOWN};
+use crate::record::{Counted, Reason, Role, Value};
 use crate::store::Parts;
 use crate::time::{Day, quarter_of_utc};
 
@@ -186,7 +189,7 @@ impl PartitionState {
     /// is counted then.
     pub fn count_login<'a>(
         &mut self,
-        login: Counted<impl IntoIterator<Item = &'a str>, impl IntoIterator<Item = Option<&'a str>>>,
+        login: Counted<impl IntoIterator<Item = Value<'a>>, impl IntoIterator<Item = Option<&'a str>>>,
     ) -> Result<(), Error> {
         let Self { layout, .. } = self;
         let utc_day = Day::of_utc(login.time_ms);
@@ -212,18 +215,25 @@ impl PartitionState {
         let mut day_tables = day.map(|day| day.tables.iter_mut());
         for (value, table) in login.dimensions.into_iter().zip(&mut self.tables) {
             let day_table = day_tables.as_mut().and_then(Iterator::next);
-            if value.as_bytes().first() == Some(&b'~') {
-                if value != UNKNOWN {
+            match (value.role(), day_table) {
+                (Role::Unknown, _) => {}
+                (Role::Other, day_table) => {
                     table.count_other(counts);
                     if let Some(table) = day_table {
                         table.count_other(counts);
                     }
                 }
-                continue;
-            }
-            match day_table {
-                Some(day) => day.count_in_both(table, value, counts, layout.max_values),
-                None => table.count(value, counts, layout.max_values),
+                (Role::Named, Some(day)) => {
+                    day.count_in_both(
+                        table,
+                        &Sought::new(value, &mut Cow::default()),
+                        counts,
+                        layout.max_values,
+                    );
+                }
+                (Role::Named, None) => {
+                    table.count(&Sought::new(value, &mut Cow::default()), counts, layout.max_values);
+                }
             }
         }
         if let Some(distinct) = distinct {

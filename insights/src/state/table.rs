@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::chunk::{self, TableHead};
 use super::counts::Counts;
 use super::part::{Changes, Scope};
+use super::row::{Row, Sought};
 use super::{Error, Parts};
 
 /// A dimension's values and their counts.
@@ -22,56 +22,6 @@ pub(super) struct Table {
     chunks: Vec<Chunk>,
 }
 
-#[derive(Debug)]
-struct Row {
-    hash: u64,
-    ends: Ends,
-    value: Arc<str>,
-    counts: Counts,
-    /// Where a day's value stands in the table of all days, if that shares the value there; any number otherwise.
-    bucket: usize,
-    /// Whether it was counted since the last flush: cheaper on the way of every login than its chunk's mark.
-    dirty: bool,
-}
-
-/// The first and the last eight bytes of a value, or four, or fewer: with its length, all of it up to sixteen bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends(u64, u64);
-
-impl Ends {
-    #[inline]
-    fn of(value: &str) -> Self {
-        let bytes = value.as_bytes();
-        if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
-            return Self(u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
-        }
-        if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
-            return Self(u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into());
-        }
-        let byte = |index: usize| bytes.get(index).copied().map_or(0, u64::from);
-        Self(byte(0) | byte(1) << 8 | byte(2) << 16, 0)
-    }
-}
-
-impl Row {
-    fn new(hash: u64, value: &str, counts: Counts, dirty: bool) -> Self {
-        Self { hash, ends: Ends::of(value), value: value.into(), counts, bucket: 0, dirty }
-    }
-
-    #[inline]
-    fn is(&self, value: &str, ends: Ends) -> bool {
-        self.ends == ends
-            && self.value.len() == value.len()
-            && (value.len() <= size_of::<Ends>() || *self.value == *value)
-    }
-
-    #[inline]
-    fn count(&mut self, login: Counts) {
-        self.counts.count(login);
-        self.dirty = true;
-    }
-}
-
 /// What is known of a chunk's part; the rows themselves are all in one table.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
@@ -80,17 +30,10 @@ struct Chunk {
     dirty: bool,
 }
 
-/// The hash of a value: decides its chunk, so it must never change.
+/// The chunk of a place, of a power of two.
 #[inline]
-pub(super) fn hash_value(value: &str) -> u64 {
-    xxh3_64(value.as_bytes())
-}
-
-/// The chunk of a value, of a power of two.
-#[inline]
-pub(super) fn chunk_of(hash: u64, chunks: usize) -> usize {
-    // The bits in the middle: the hash table uses those at both ends.
-    (hash >> 32) as usize & (chunks - 1)
+pub(super) fn chunk_of(place: u8, chunks: usize) -> usize {
+    usize::from(place) & (chunks - 1)
 }
 
 impl Table {
@@ -107,8 +50,9 @@ impl Table {
             other: head.other,
             chunks: head.chunks.iter().map(|stored| Chunk { stored: *stored, dirty: false }).collect(),
         };
-        chunk::read_table(head, scope, parts, |hash, value, counts| {
-            table.rows.insert_unique(hash, Row::new(hash, value, counts, false), |row| row.hash);
+        chunk::read_table(head, scope, parts, |value, counts| {
+            let row = Row::new(value, counts, false);
+            table.rows.insert_unique(row.hash(), row, Row::hash);
         })?;
         Ok(table)
     }
@@ -120,44 +64,43 @@ impl Table {
 
     /// Counts one login.
     #[inline]
-    pub(super) fn count(&mut self, value: &str, login: Counts, max_values: usize) {
-        self.count_hashed(hash_value(value), value, login, max_values);
+    pub(super) fn count(&mut self, sought: &Sought<'_>, login: Counts, max_values: usize) {
+        match self.rows.find_mut(sought.hash, |row| row.is(sought)) {
+            Some(row) => row.count(login),
+            None => self.count_new(sought, login, max_values),
+        }
     }
 
     /// Counts one login of a day here and in the table of all days, where its place is remembered.
     #[inline]
-    pub(super) fn count_in_both(&mut self, all: &mut Self, value: &str, login: Counts, max_values: usize) {
-        let (hash, ends) = (hash_value(value), Ends::of(value));
-        if let Some(row) = self.rows.find_mut(hash, |row| row.is(value, ends)) {
+    pub(super) fn count_in_both(
+        &mut self,
+        all: &mut Self,
+        sought: &Sought<'_>,
+        login: Counts,
+        max_values: usize,
+    ) {
+        if let Some(row) = self.rows.find_mut(sought.hash, |row| row.is(sought)) {
             row.count(login);
-            if let Some(other) = all.rows.get_bucket_mut(row.bucket)
+            if let Some(other) = all.rows.get_bucket_mut(row.bucket as usize)
                 && Arc::ptr_eq(&other.value, &row.value)
             {
                 other.count(login);
                 return;
             }
         } else {
-            self.count_new(hash, value, login, max_values);
+            self.count_new(sought, login, max_values);
         }
-        all.count_hashed(hash, value, login, max_values);
-        self.remember_place(all, hash, value);
-    }
-
-    #[inline]
-    fn count_hashed(&mut self, hash: u64, value: &str, login: Counts, max_values: usize) {
-        let ends = Ends::of(value);
-        match self.rows.find_mut(hash, |row| row.is(value, ends)) {
-            Some(row) => row.count(login),
-            None => self.count_new(hash, value, login, max_values),
-        }
+        all.count(sought, login, max_values);
+        self.remember_place(all, sought);
     }
 
     #[cold]
-    fn remember_place(&mut self, all: &Self, hash: u64, value: &str) {
-        let ends = Ends::of(value);
-        let Some(bucket) = all.rows.find_bucket_index(hash, |row| row.is(value, ends)) else { return };
-        if let Some(row) = self.rows.find_mut(hash, |row| row.is(value, ends))
+    fn remember_place(&mut self, all: &Self, sought: &Sought<'_>) {
+        let Some(bucket) = all.rows.find_bucket_index(sought.hash, |row| row.is(sought)) else { return };
+        if let Some(row) = self.rows.find_mut(sought.hash, |row| row.is(sought))
             && let Some(other) = all.rows.get_bucket(bucket)
+            && let Ok(bucket) = bucket.try_into()
         {
             row.value = Arc::clone(&other.value);
             row.bucket = bucket;
@@ -183,7 +126,7 @@ impl Table {
         let chunks = self.chunks.len();
         for row in &mut self.rows {
             if std::mem::take(&mut row.dirty)
-                && let Some(chunk) = self.chunks.get_mut(chunk_of(row.hash, chunks))
+                && let Some(chunk) = self.chunks.get_mut(chunk_of(row.place, chunks))
             {
                 chunk.dirty = true;
             }
@@ -193,7 +136,7 @@ impl Table {
         }
         let mut rows_by_chunk = vec![Vec::new(); chunks];
         for row in &self.rows {
-            let index = chunk_of(row.hash, chunks);
+            let index = chunk_of(row.place, chunks);
             if self.chunks.get(index).is_some_and(|chunk| chunk.dirty)
                 && let Some(rows) = rows_by_chunk.get_mut(index)
             {
@@ -221,13 +164,13 @@ impl Table {
     }
 
     #[cold]
-    fn count_new(&mut self, hash: u64, value: &str, login: Counts, max_values: usize) {
+    fn count_new(&mut self, sought: &Sought<'_>, login: Counts, max_values: usize) {
         // More than once only after a revision with a lower limit: a table learns of it when the next value comes, not
         // when it happens to be in memory.
         while self.rows.len() >= max_values.max(1) {
             self.fold_smallest();
         }
-        self.rows.insert_unique(hash, Row::new(hash, value, login, true), |row| row.hash);
+        self.rows.insert_unique(sought.hash, Row::new(&sought.value.name(), login, true), Row::hash);
         let chunks = self.chunks.len();
         if self.rows.len() > ROWS_PER_CHUNK * chunks && chunks < CHUNKS_MAX {
             self.chunks.resize(2 * chunks, CLEAN);
@@ -250,7 +193,7 @@ impl Table {
                 return true;
             }
             other.add(row.counts);
-            let index = chunk_of(row.hash, chunks.len());
+            let index = chunk_of(row.place, chunks.len());
             if let Some(chunk) = chunks.get_mut(index) {
                 chunk.dirty = true;
             }
@@ -272,7 +215,7 @@ const CLEAN: Chunk = Chunk { stored: None, dirty: false };
 const ROWS_PER_CHUNK: usize = 64;
 
 /// Bounds the versions that a manifest holds; only tables of more than 16,384 values have larger chunks.
-pub(super) const CHUNKS_MAX: usize = 256;
+pub(super) const CHUNKS_MAX: usize = 1 << u8::BITS;
 
 #[cfg(test)]
 mod tests {
@@ -281,6 +224,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record::Value;
+    use crate::spec::Fold;
 
     /// The rule of the contract, written as slowly as it reads.
     #[derive(Default)]
@@ -307,6 +252,10 @@ mod tests {
         table.rows.iter().map(|row| (row.value.to_string(), row.counts)).collect()
     }
 
+    fn sought(value: &str) -> Sought<'_> {
+        Sought::new(Value::new(value, Fold::None), Box::leak(Box::default()))
+    }
+
     /// Long values and short ones, of which some begin and end alike.
     fn value(number: u32) -> String {
         match number % 4 {
@@ -318,7 +267,7 @@ mod tests {
     }
 
     fn count(table: &mut Table, value: &str, processed: bool, max_values: usize) {
-        table.count(value, Counts::one(processed), max_values);
+        table.count(&sought(value), Counts::one(processed), max_values);
     }
 
     proptest! {
@@ -349,7 +298,7 @@ mod tests {
             let ([all, days @ ..], [oracle_of_all, oracles @ ..]) = (&mut tables, &mut oracles);
             for (number, day, processed) in logins {
                 let (value, one) = (value(number), Counts::one(processed));
-                days[day].count_in_both(all, &value, one, max_values);
+                days[day].count_in_both(all, &sought(&value), one, max_values);
                 oracle_of_all.count(&value, one, max_values);
                 oracles[day].count(&value, one, max_values);
             }
@@ -374,6 +323,18 @@ mod tests {
         }
         assert_eq!(sum, Counts { logins: 200_000, processed: 133_334 });
         assert_eq!(rows_of(&table)["android"], Counts { logins: 100_000, processed: 100_000 });
+    }
+
+    #[test]
+    fn long_values_that_begin_and_end_alike_are_told_apart() {
+        let mut table = Table::new("device@1");
+        let values: Vec<String> =
+            (0..1000).map(|number| format!("a long value, {number:03}, of many")).collect();
+        for value in &values {
+            count(&mut table, value, true, 1000);
+        }
+        let one = Counts { logins: 1, processed: 1 };
+        assert_eq!(rows_of(&table), values.into_iter().map(|value| (value, one)).collect());
     }
 
     #[test]

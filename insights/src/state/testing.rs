@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Changes, Layout, PartitionState, Scope};
-use crate::record::Counted;
+use crate::record::{Counted, Value};
 use crate::spec::{
     DeadLetter, Dimension, Fields, Fold, Insights, Kafka, Output, OutputKey, PipelineSpec, Redis, Source,
     StartFrom, TimestampUnit,
@@ -61,7 +61,7 @@ pub(crate) fn spec(dimensions: &[&str], unique: &[&str]) -> PipelineSpec {
 }
 
 /// A login's values in lists.
-pub(crate) type Listed<'a> = Counted<Vec<&'a str>, Vec<Option<&'a str>>>;
+pub(crate) type Listed<'a> = Counted<Vec<Value<'a>>, Vec<Option<&'a str>>>;
 
 /// One login.
 pub(crate) fn login<'a>(
@@ -70,7 +70,8 @@ pub(crate) fn login<'a>(
     dimensions: &[&'a str],
     unique: &[Option<&'a str>],
 ) -> Listed<'a> {
-    Counted { time_ms, processed, dimensions: dimensions.to_vec(), unique: unique.to_vec() }
+    let dimensions = dimensions.iter().map(|text| Value::new(text, Fold::None)).collect();
+    Counted { time_ms, processed, dimensions, unique: unique.to_vec() }
 }
 
 /// The stored parts of one partition.

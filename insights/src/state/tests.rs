@@ -87,7 +87,7 @@ impl Run {
             Step::DeadLetter(index) => self.state.count_dead_letter(Reason::ALL[*index]),
             Step::Login { day, hour, processed, device, locale, user } => {
                 let (device, user) = (format!("d{device}"), format!("u{user}"));
-                let locale = ["~unknown", "~other", "EN", "DE"][usize::from(*locale)];
+                let locale = ["", "~other", "EN", "DE"][usize::from(*locale)];
                 let time_ms = (18_000 + day) * DAY_MS + hour * 3_600_000;
                 let (dimensions, unique): (&[&str], &[Option<&str>]) = match self.layout.0 {
                     0 => (&[&device, locale], &[Some(&user)]),

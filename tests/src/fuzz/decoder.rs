@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail, ensure};
-use insights::record::{Decoder, Key, Scratch};
+use insights::record::{Decoder, Key, Scratch, Value};
 use insights::spec::{
     self, Dimension, Fields, Fold, Operator, OutputKey, Overrides, PipelineSpec, Requirement, Sources,
     TimestampUnit,
@@ -58,7 +58,7 @@ impl Setup {
             "{} ms, not {counted:?}",
             said.time_ms
         );
-        let dimensions: Vec<&str> = said.dimensions.collect();
+        let dimensions: Vec<_> = said.dimensions.map(Value::name).collect();
         ensure!(dimensions == counted.dimensions, "{dimensions:?}, not {counted:?}");
         let unique: Vec<Option<&str>> = said.unique.collect();
         ensure!(

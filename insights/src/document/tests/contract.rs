@@ -68,7 +68,7 @@ fn published() -> Published {
     let today = "2026-11-22";
     zero.login(at("2026-11-21", 20, 0), true, &["android", "3.1"], &[Some("a")]);
     zero.login(at(today, 20, 14), true, &["android", "3.0"], &[Some("a")]);
-    zero.login(at(today, 20, 15), false, &["ios", "~unknown"], &[Some("b")]);
+    zero.login(at(today, 20, 15), false, &["ios", ""], &[Some("b")]);
     zero.reject(Reason::MissingField);
     zero.progress.gaps = vec![Gap { from: 9, to: 11, reason: GapReason::Retention }];
     zero.progress.output_refused = 1;

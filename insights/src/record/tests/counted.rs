@@ -9,7 +9,7 @@ fn counted(spec: &PipelineSpec, value: &str) -> (Vec<String>, Vec<Option<String>
     let decoder = Decoder::new(spec).unwrap();
     let mut scratch = Scratch::default();
     let counted = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).unwrap().counted();
-    let dimensions = counted.dimensions.map(str::to_owned).collect();
+    let dimensions = counted.dimensions.map(|value| value.name().into_owned()).collect();
     let unique = counted.unique.map(|value| value.map(str::to_owned)).collect();
     (dimensions, unique, counted.processed)
 }
@@ -199,7 +199,7 @@ fn a_scratch_keeps_nothing_between_records() {
     let bare = login("").replace("\"locale\":\"de\",", "");
     let mut locale = |value: &str| {
         let login = decoder.decode(&mut scratch, Some(value.as_bytes()), -1).ok()?;
-        login.counted().dimensions.nth(2).map(str::to_owned)
+        login.counted().dimensions.nth(2).map(|value| value.name().into_owned())
     };
     for _ in 0..2 {
         assert_eq!(locale(&full).as_deref(), Some("DE"));
