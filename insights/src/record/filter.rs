@@ -7,9 +7,10 @@ use std::net::IpAddr;
 
 use super::network::{Network, Problem};
 use super::number::Number;
+use super::value::Ends;
 use super::version::Version;
 use super::view::Seen;
-use crate::spec::{Operator, Requirement};
+use crate::spec::{Fold, Operator, Requirement};
 
 /// Why a requirement cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +85,8 @@ pub fn check(requirement: &Requirement, is_version_field: bool) -> Result<(), Er
 /// A requirement, ready to be held against values.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
-    In(Vec<String>),
-    NotIn(Vec<String>),
+    In(Vec<Word>),
+    NotIn(Vec<Word>),
     Exists,
     DoesNotExist,
     /// The order to a number must be one that the function accepts.
@@ -100,8 +101,8 @@ impl Test {
     /// Compiles a requirement.
     pub(super) fn new(requirement: &Requirement, is_version_field: bool) -> Result<Self, Error> {
         let test = match requirement.operator {
-            Operator::In => Self::In(values(requirement)?.to_vec()),
-            Operator::NotIn => Self::NotIn(values(requirement)?.to_vec()),
+            Operator::In => Self::In(words(requirement)?),
+            Operator::NotIn => Self::NotIn(words(requirement)?),
             Operator::Exists => without_values(requirement, Self::Exists)?,
             Operator::DoesNotExist => without_values(requirement, Self::DoesNotExist)?,
             Operator::Gt => order(requirement, is_version_field, Ordering::is_gt)?,
@@ -135,8 +136,28 @@ impl Test {
     }
 }
 
-fn is_one_of(seen: Seen<'_>, values: &[String]) -> bool {
-    seen.comparable().is_some_and(|text| values.iter().any(|value| value.eq_ignore_ascii_case(text)))
+/// A text that others are compared with, whatever the case of their ASCII letters.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    text: String,
+    /// In lower case.
+    ends: Ends,
+}
+
+#[inline]
+fn is_one_of(seen: Seen<'_>, words: &[Word]) -> bool {
+    let Some(text) = seen.comparable() else { return false };
+    let ends = Ends::of(text).folded(Fold::Lower);
+    words.iter().any(|word| {
+        word.ends == ends
+            && word.text.len() == text.len()
+            && (text.len() <= Ends::BYTES || word.text.eq_ignore_ascii_case(text))
+    })
+}
+
+fn words(requirement: &Requirement) -> Result<Vec<Word>, Error> {
+    let word = |text: &String| Word { text: text.clone(), ends: Ends::of(text).folded(Fold::Lower) };
+    Ok(values(requirement)?.iter().map(word).collect())
 }
 
 fn is_in_one_of(seen: Seen<'_>, networks: &[Network]) -> bool {

@@ -69,12 +69,7 @@ impl<'a> Value<'a> {
     /// Both ends of its text, folded.
     #[inline]
     pub fn ends(self) -> Ends {
-        let Ends(head, tail) = Ends::of(self.text);
-        match self.fold {
-            Fold::None => Ends(head, tail),
-            Fold::Lower => Ends(to_lower(head), to_lower(tail)),
-            Fold::Upper => Ends(to_upper(head), to_upper(tail)),
-        }
+        Ends::of(self.text).folded(self.fold)
     }
 }
 
@@ -94,6 +89,17 @@ impl Ends {
         }
         let byte = |index: usize| bytes.get(index).copied().map_or(0, u64::from);
         Self(byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+    }
+
+    /// Those of the folded text.
+    #[inline]
+    pub(super) fn folded(self, fold: Fold) -> Self {
+        let Self(head, tail) = self;
+        match fold {
+            Fold::None => self,
+            Fold::Lower => Self(to_lower(head), to_lower(tail)),
+            Fold::Upper => Self(to_upper(head), to_upper(tail)),
+        }
     }
 }
 

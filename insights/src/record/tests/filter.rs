@@ -41,6 +41,12 @@ fn text_is_compared_without_ascii_case_and_other_values_by_their_json_text() {
         (Seen::Text("é"), false),
         (Seen::Text("android "), false),
         (Seen::Text(""), false),
+        // Alike at both ends only.
+        (Seen::Text("androidandroid"), false),
+        (Seen::Text("Rollcallrollcall"), true),
+        (Seen::Text("rollcall"), false),
+        (Seen::Text("A long text, THIS, with ends"), true),
+        (Seen::Text("A long text, that, with ends"), false),
         (Seen::Number("1.50"), true),
         (Seen::Number("1.5"), false),
         (Seen::Text("1.50"), true),
@@ -48,7 +54,8 @@ fn text_is_compared_without_ascii_case_and_other_values_by_their_json_text() {
         (Seen::Boolean("false"), false),
         (Seen::Composite("[]"), false),
     ] {
-        let values = ["android", "É", "1.50", "TRUE", "[]"];
+        let long = "a long text, this, with ends";
+        let values = ["android", "rollcallrollcall", long, "É", "1.50", "TRUE", "[]"];
         assert_eq!(passes(Operator::In, &values, seen), expected, "{seen:?}");
         assert_eq!(passes(Operator::NotIn, &values, seen), !expected, "{seen:?}");
         assert!(
