@@ -87,8 +87,9 @@ impl Ends {
         if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
             return Self(u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into());
         }
+        // First, middle and last of one to three.
         let byte = |index: usize| bytes.get(index).copied().map_or(0, u64::from);
-        Self(byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+        Self(byte(0) | byte(bytes.len() / 2) << 8 | byte(bytes.len().wrapping_sub(1)) << 16, 0)
     }
 
     /// Those of the folded text.

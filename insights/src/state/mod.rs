@@ -215,24 +215,21 @@ impl PartitionState {
         let mut day_tables = day.map(|day| day.tables.iter_mut());
         for (value, table) in login.dimensions.into_iter().zip(&mut self.tables) {
             let day_table = day_tables.as_mut().and_then(Iterator::next);
-            match (value.role(), day_table) {
-                (Role::Unknown, _) => {}
-                (Role::Other, day_table) => {
+            match value.role() {
+                Role::Unknown => {}
+                Role::Other => {
                     table.count_other(counts);
                     if let Some(table) = day_table {
                         table.count_other(counts);
                     }
                 }
-                (Role::Named, Some(day)) => {
-                    day.count_in_both(
-                        table,
-                        &Sought::new(value, &mut Cow::default()),
-                        counts,
-                        layout.max_values,
-                    );
-                }
-                (Role::Named, None) => {
-                    table.count(&Sought::new(value, &mut Cow::default()), counts, layout.max_values);
+                Role::Named => {
+                    let mut room = Cow::default();
+                    let sought = Sought::new(value, &mut room);
+                    match day_table {
+                        Some(day) => day.count_in_both(table, &sought, counts, layout.max_values),
+                        None => table.count(&sought, counts, layout.max_values),
+                    }
                 }
             }
         }
