@@ -40,6 +40,8 @@ pub struct Plan {
 pub enum Section {
     /// CPU per login of each contender over a backlog.
     Throughput,
+    /// The same with tracing.
+    Tracing,
     /// Latency and CPU under a steady load.
     Latency,
     /// Resident memory, idle and behind a backlog.
@@ -51,11 +53,13 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Throughput, Self::Latency, Self::Memory, Self::Scaling, Self::Moved];
+    const ALL: [Self; 6] =
+        [Self::Throughput, Self::Tracing, Self::Latency, Self::Memory, Self::Scaling, Self::Moved];
 
     fn measure(self, site: &Site<'_>) -> Result<String> {
         match self {
-            Self::Throughput => throughput::run(site),
+            Self::Throughput => throughput::run(site, &throughput::WORK),
+            Self::Tracing => throughput::run(site, &throughput::TRACING),
             Self::Latency => latency::run(site),
             Self::Memory => memory::run(site),
             Self::Scaling => scaling::run(site),

@@ -1,4 +1,4 @@
-//! Owns the first table: CPU per record of each contender over the same records.
+//! Owns the first two tables: CPU per record of each contender over the same records.
 //! It never compares figures of different rounds.
 
 use std::cell::RefCell;
@@ -29,18 +29,32 @@ enum Contender {
     Hanging,
 }
 
-impl Contender {
-    const ALL: [Self; 8] = [
-        Self::Forward,
-        Self::Parse,
-        Self::Full,
-        Self::Frozen,
-        Self::Sampled,
-        Self::Traced,
-        Self::Away,
-        Self::Hanging,
-    ];
+/// One table's rows.
+pub(super) struct Table {
+    contenders: &'static [Contender],
+    /// With how many of the first rows the others are compared.
+    bases: usize,
+}
 
+/// What the work and its guarantees cost.
+pub(super) const WORK: Table = Table {
+    contenders: &[Contender::Forward, Contender::Parse, Contender::Full, Contender::Frozen],
+    bases: 2,
+};
+
+/// What tracing costs.
+pub(super) const TRACING: Table = Table {
+    contenders: &[
+        Contender::Full,
+        Contender::Sampled,
+        Contender::Traced,
+        Contender::Away,
+        Contender::Hanging,
+    ],
+    bases: 1,
+};
+
+impl Contender {
     fn title(self) -> &'static str {
         match self {
             Self::Forward => "librdkafka alone, forwards as many",
@@ -71,15 +85,16 @@ struct Run {
 }
 
 /// Runs all contenders in each round, in turn.
-pub(super) fn run(site: &Site<'_>) -> Result<String> {
+pub(super) fn run(site: &Site<'_>, table: &Table) -> Result<String> {
     let plan = site.plan;
+    let contenders = table.contenders;
     let bench = Bench::start(site)?;
     let mut rounds: Vec<Vec<Run>> = Vec::new();
     for round in 0..plan.rounds {
-        let mut runs: Vec<(Contender, Run)> = Vec::new();
-        for place in 0..Contender::ALL.len() {
-            let contender =
-                *Contender::ALL.iter().cycle().nth(round + place).context("there are contenders")?;
+        let mut runs: Vec<(usize, Run)> = Vec::new();
+        let first = round % contenders.len();
+        let in_turn = contenders.iter().enumerate().cycle().skip(first).take(contenders.len());
+        for (place, &contender) in in_turn {
             let run = bench.measure(contender, round)?;
             eprintln!(
                 "lab: round {}: {}: {:.2} s of CPU, {:.0} MB; {}",
@@ -89,13 +104,13 @@ pub(super) fn run(site: &Site<'_>) -> Result<String> {
                 megabytes(run.cost.peak_bytes),
                 run.checksum
             );
-            runs.push((contender, run));
+            runs.push((place, run));
         }
-        runs.sort_by_key(|(contender, _)| *contender as usize);
+        runs.sort_by_key(|(place, _)| *place);
         rounds.push(runs.into_iter().map(|(_, run)| run).collect());
     }
-    check_outputs(&rounds)?;
-    Ok(table(plan.records, bench.bytes_per_record, &rounds))
+    check_outputs(contenders, &rounds)?;
+    Ok(table.filled(plan.records, bench.bytes_per_record, &rounds))
 }
 
 struct Bench<'a> {
@@ -201,57 +216,60 @@ fn until_end(job: &Job) -> WorkerOptions {
     WorkerOptions::new(&job.config).args(&["--name", "bench", "--until-end"])
 }
 
-/// The parsing loop and Rollcall must have written the same, and the first loop about as many.
-fn check_outputs(rounds: &[Vec<Run>]) -> Result<()> {
+/// The parsing loop and Rollcall must have written the same, and the loop that only forwards about as many.
+fn check_outputs(contenders: &[Contender], rounds: &[Vec<Run>]) -> Result<()> {
     for round in rounds {
-        let [forward, parse, rest @ ..] = round.as_slice() else { continue };
-        for full in rest {
+        let runs = || contenders.iter().zip(round.iter().map(|run| &run.checksum));
+        let mut full = runs().filter(|(contender, _)| **contender != Contender::Forward);
+        let (_, expected) = full.next().context("nobody does the work")?;
+        for (_, checksum) in full {
+            ensure!(checksum == expected, "the outputs differ: {expected} and {checksum}");
+        }
+        for (_, Checksum { records, .. }) in runs() {
             ensure!(
-                parse.checksum == full.checksum,
-                "the outputs differ: {} and {}",
-                parse.checksum,
-                full.checksum
+                records.abs_diff(expected.records) * 50 <= expected.records,
+                "the bare loop forwarded {records} records, the others {}",
+                expected.records
             );
         }
-        let (bare, full) = (forward.checksum.records, parse.checksum.records);
-        ensure!(
-            bare.abs_diff(full) * 50 <= full,
-            "the bare loop forwarded {bare} records, the others {full}"
-        );
     }
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures are rounded")]
-fn table(records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
-    let mut text = format!(
-        "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
-         | | CPU per login | logins per CPU-second | against the first | against the second | against the third | peak \
-         memory |\n|---|---|---|---|---|---|---|\n",
-        rounds.len()
-    );
-    for contender in Contender::ALL {
-        let place = contender as usize;
-        let seconds =
-            |round: &Vec<Run>, place: usize| round.get(place).map_or(0.0, |run| run.cost.cpu.as_secs_f64());
-        let per_login = median(rounds.iter().map(|round| seconds(round, place) / records as f64));
-        let ratio = |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
-        let runs = rounds.iter().filter_map(|round| round.get(place));
-        let peak = runs.map(|run| run.cost.peak_bytes).max().unwrap_or(0);
-        writeln!(
-            text,
-            "| {} | {:.0} ns | {:.0} | {:.2} | {:.2} | {:.3} | {:.0} MB |",
-            contender.title(),
-            per_login * 1e9,
-            1.0 / per_login,
-            ratio(0),
-            ratio(1),
-            ratio(2),
-            megabytes(peak)
-        )
-        .expect("a string takes all");
+impl Table {
+    #[expect(clippy::cast_precision_loss, reason = "figures are rounded")]
+    fn filled(&self, records: u64, bytes_per_record: f64, rounds: &[Vec<Run>]) -> String {
+        let against = |base| ["| against the first ", "| against the second "].get(base).copied();
+        let bases: String = (0..self.bases).filter_map(against).collect();
+        let mut text = format!(
+            "{records} logins of {bytes_per_record:.0} bytes, {PARTITIONS} partitions; the median of {} rounds\n\n\
+             | | CPU per login | logins per CPU-second {bases}| peak memory |\n|---|---|---|{}---|\n",
+            rounds.len(),
+            "---|".repeat(self.bases)
+        );
+        for (place, contender) in self.contenders.iter().enumerate() {
+            let seconds = |round: &Vec<Run>, place: usize| {
+                round.get(place).map_or(0.0, |run| run.cost.cpu.as_secs_f64())
+            };
+            let per_login = median(rounds.iter().map(|round| seconds(round, place) / records as f64));
+            let ratio =
+                |base| median(rounds.iter().map(|round| seconds(round, place) / seconds(round, base)));
+            let ratios: Vec<String> = (0..self.bases).map(|base| format!("{:.2}", ratio(base))).collect();
+            let runs = rounds.iter().filter_map(|round| round.get(place));
+            let peak = runs.map(|run| run.cost.peak_bytes).max().unwrap_or(0);
+            writeln!(
+                text,
+                "| {} | {:.0} ns | {:.0} | {} | {:.0} MB |",
+                contender.title(),
+                per_login * 1e9,
+                1.0 / per_login,
+                ratios.join(" | "),
+                megabytes(peak)
+            )
+            .expect("a string takes all");
+        }
+        text
     }
-    text
 }
 
 const PARTITIONS: i32 = 16;
