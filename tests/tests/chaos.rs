@@ -19,7 +19,7 @@ fn a_dozen_schedules_lose_nothing_double_nothing_and_hit_every_kind_of_fault() -
     .collect();
     let mut hit = BTreeSet::new();
     for outcome in outcomes {
-        println!("{outcome}");
+        println!("{outcome}\n{}", outcome.words);
         assert_eq!(outcome.differences, Vec::<String>::new(), "{outcome}");
         hit.extend(outcome.hits.into_keys());
     }

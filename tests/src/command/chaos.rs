@@ -16,6 +16,7 @@ pub(crate) fn run(schedules: u64, seed: u64) -> Result<ExitCode> {
         match chaos::run(&mut kafka, seed) {
             Ok(outcome) => {
                 println!("{outcome}");
+                eprint!("{}", outcome.words);
                 for difference in outcome.differences.iter().take(SHOWN) {
                     println!("  {difference}");
                 }

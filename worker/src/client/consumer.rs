@@ -127,6 +127,12 @@ impl Consumer {
         first_error("failed to seek", &list)
     }
 
+    /// Fetches a partition that is not assigned yet. librdkafka remembers a pause over the loss of a partition.
+    pub fn start(&self, position: Position) -> Result<(), Error> {
+        self.assign(&[position])?;
+        self.resume(&[position.partition])
+    }
+
     /// Fetches an assigned partition from this offset on, paused or not. One that librdkafka gave up, since its offset was
     /// not in the log, takes no seek any more: it is assigned anew, which leaves it paused.
     pub fn restart(&self, position: Position, timeout: Duration) -> Result<(), Error> {
@@ -156,7 +162,9 @@ impl Consumer {
     }
 
     /// Where the consumer stands: past the last record handed out and past transaction markers behind it. Not to be
-    /// trusted after a batch that held errors, which librdkafka counts as records (librdkafka #5213).
+    /// trusted after a batch that held errors, which librdkafka counts as records (librdkafka #5213), nor after one that was
+    /// being handed out when a rebalance was served: librdkafka forgets where it stands when a partition is sought or given up,
+    /// and notes the batch behind that.
     pub fn positions(&self, partitions: &[i32]) -> Vec<Position> {
         let list = List::of_partitions(&self.topic, partitions);
         // SAFETY: client and list are alive through the call.

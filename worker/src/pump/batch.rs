@@ -77,7 +77,9 @@ impl Core {
         let mut last = None;
         let mut stopped = None;
         while let Some(message) = next_of(messages, partition) {
-            if stopped.is_some() || run.pause.is_some() || run.stale_batch == self.batch_number {
+            let is_stale = run.stale_batch == self.batch_number;
+            run.position_is_doubtful |= is_stale;
+            if is_stale || stopped.is_some() || run.pause.is_some() {
                 continue;
             }
             match self.step(&mut run, &mut compiled, &mut scratch, message) {

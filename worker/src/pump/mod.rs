@@ -294,20 +294,18 @@ impl Core {
         run.stop_at = run.level_at.unwrap_or(i64::MAX).min(*lease.hold_at.get_or_insert(run.hold_at));
         run.hold_at = lease.hold_at.unwrap_or(i64::MAX);
         let position = Position { partition, offset: run.at.read_next };
+        run.position_is_doubtful = !lease.fetching && !consumer.positions(&[partition]).is_empty();
         tracing::info!(
             partition,
             read_from = run.at.read_next,
             committed = run.at.committed,
             counted = run.at.state_next,
+            position_is_stale = run.position_is_doubtful,
             "partition loaded"
         );
         crash::point(Point::Loaded);
-        let started = if lease.fetching {
-            consumer.restart(position, SEEK_LIMIT)
-        } else {
-            // librdkafka remembers a pause over the loss of a partition.
-            consumer.assign(&[position]).and_then(|()| consumer.resume(&[partition]))
-        };
+        let started =
+            if lease.fetching { consumer.restart(position, SEEK_LIMIT) } else { consumer.start(position) };
         lease.fetching = true;
         lease.phase = Phase::Running(Some(run));
         self.show_places();

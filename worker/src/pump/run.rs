@@ -56,8 +56,9 @@ pub(crate) struct Run {
     pub(crate) pending_gaps: Vec<Gap>,
     /// The batch that held records from before a seek: what is left of it is read again.
     pub(crate) stale_batch: u64,
-    /// librdkafka counts an error as a record when it says where it stands (librdkafka #5213): until the next seek its
-    /// position may lie behind a record that nobody has seen. So is one from which nothing comes for long.
+    /// Whether librdkafka's position may lie behind a record that nobody has seen, until the next seek: it counts errors as
+    /// records (librdkafka #5213), and keeps where a batch ended that was at hand while a rebalance gave the partition up or
+    /// an abort sought it. So is one from which nothing comes for long.
     pub(crate) position_is_doubtful: bool,
     /// Nothing came for a while although the log goes on.
     pub(super) stall: Option<Stall>,
