@@ -172,7 +172,7 @@ impl PackedTable {
 
     fn read(head: &TableHead, parts: &Parts) -> Result<Self, Error> {
         let mut table = Self { other: head.other, ..Self::default() };
-        read_table(head, Scope::AllTime, parts, |value, counts| {
+        read_table(head, Scope::AllTime, parts, |_, value, counts| {
             table.text.push_str(value);
             table.rows.push((u32::try_from(table.text.len()).unwrap_or(u32::MAX), counts));
         })?;

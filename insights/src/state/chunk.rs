@@ -85,12 +85,12 @@ pub(crate) fn find_part<'a>(
     Ok(reader)
 }
 
-/// Reads all rows of a stored table.
+/// Reads all rows of a stored table: place, value, counts.
 pub(crate) fn read_table(
     head: &TableHead,
     scope: Scope,
     parts: &Parts,
-    mut take: impl FnMut(&str, Counts),
+    mut take: impl FnMut(u8, &str, Counts),
 ) -> Result<(), Error> {
     for (index, version) in head.chunks.iter().enumerate() {
         let Some(version) = version else { continue };
@@ -116,17 +116,18 @@ fn read_rows(
     mut reader: Reader<'_>,
     index: usize,
     chunks: usize,
-    take: &mut impl FnMut(&str, Counts),
+    take: &mut impl FnMut(u8, &str, Counts),
 ) -> Result<(), Malformed> {
     let mut last = None;
     for _ in 0..reader.number()? {
         let value = reader.text()?;
+        let place = place_of(value);
         // Sorted and in its own chunk, a value cannot stand twice in a table.
-        if last.is_some_and(|last| last >= value) || chunk_of(place_of(value), chunks) != index {
+        if last.is_some_and(|last| last >= value) || chunk_of(place, chunks) != index {
             return Err(Malformed::OutOfOrder);
         }
         last = Some(value);
-        take(value, Counts::read(&mut reader)?);
+        take(place, value, Counts::read(&mut reader)?);
     }
     reader.close()
 }
@@ -214,7 +215,7 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut registers = vec![0; REGISTERS_PER_CHUNK];
             read_registers(Reader::bare(&bytes), &mut registers).ok();
-            read_rows(Reader::bare(&bytes), 0, 1, &mut |_, _| {}).ok();
+            read_rows(Reader::bare(&bytes), 0, 1, &mut |_, _, _| {}).ok();
             drop(TableHead::read_all(&mut Reader::bare(&bytes)));
         }
     }
@@ -223,7 +224,7 @@ mod tests {
     fn a_value_in_the_wrong_chunk_is_refused() {
         let bytes = encode_rows(1, &[("android", Counts::one(true))]);
         let right = chunk_of(place_of("android"), 4);
-        let read = |index| read_rows(Reader::open(&bytes).unwrap().0, index, 4, &mut |_, _| {});
+        let read = |index| read_rows(Reader::open(&bytes).unwrap().0, index, 4, &mut |_, _, _| {});
         assert_eq!(read(right), Ok(()));
         assert_eq!(read((right + 1) % 4), Err(Malformed::OutOfOrder));
     }

@@ -55,10 +55,9 @@ impl<'a> Sought<'a> {
 }
 
 impl Row {
-    /// A row of its own.
-    pub(super) fn new(value: &str, counts: Counts, dirty: bool) -> Self {
-        let (ends, place) = (Ends::of(value), place_of(value));
-        Self { ends, value: value.into(), counts, bucket: 0, place, dirty }
+    /// A row of a value at its place, which [`place_of`] tells.
+    pub(super) fn new(place: u8, value: &str, counts: Counts, dirty: bool) -> Self {
+        Self { ends: Ends::of(value), value: value.into(), counts, bucket: 0, place, dirty }
     }
 
     /// Whether it is what is looked up.

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use super::chunk::{self, TableHead};
 use super::counts::Counts;
 use super::part::{Changes, Scope};
-use super::row::{Row, Sought};
+use super::row::{Row, Sought, place_of};
 use super::{Error, Parts};
 
 /// A dimension's values and their counts.
@@ -50,8 +50,8 @@ impl Table {
             other: head.other,
             chunks: head.chunks.iter().map(|stored| Chunk { stored: *stored, dirty: false }).collect(),
         };
-        chunk::read_table(head, scope, parts, |value, counts| {
-            let row = Row::new(value, counts, false);
+        chunk::read_table(head, scope, parts, |place, value, counts| {
+            let row = Row::new(place, value, counts, false);
             table.rows.insert_unique(row.hash(), row, Row::hash);
         })?;
         Ok(table)
@@ -170,7 +170,8 @@ impl Table {
         while self.rows.len() >= max_values.max(1) {
             self.fold_smallest();
         }
-        self.rows.insert_unique(sought.hash, Row::new(&sought.value.name(), login, true), Row::hash);
+        let value = sought.value.name();
+        self.rows.insert_unique(sought.hash, Row::new(place_of(&value), &value, login, true), Row::hash);
         let chunks = self.chunks.len();
         if self.rows.len() > ROWS_PER_CHUNK * chunks && chunks < CHUNKS_MAX {
             self.chunks.resize(2 * chunks, CLEAN);
