@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::Core;
 use super::event::Request;
+use super::reading::SEEK_AFTER_ERROR;
 use super::run::{Pause, Run};
 use crate::backend::is_unreadable;
 use crate::client::{Batch, Consumer, Error, Kind, Message};
@@ -77,9 +78,7 @@ impl Core {
         let mut last = None;
         let mut stopped = None;
         while let Some(message) = next_of(messages, partition) {
-            let is_stale = run.stale_batch == self.batch_number;
-            run.position_is_doubtful |= is_stale;
-            if is_stale || stopped.is_some() || run.pause.is_some() {
+            if stopped.is_some() || !run.is_reading() {
                 continue;
             }
             match self.step(&mut run, &mut compiled, &mut scratch, message) {
@@ -277,16 +276,6 @@ impl Core {
         }
     }
 
-    /// Stops reading a partition; what was read of it behind this point is read again later.
-    pub(super) fn pause(&mut self, consumer: &Consumer, partition: i32, pause: Pause) {
-        if let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) {
-            run.pause = Some(pause);
-        }
-        if let Err(error) = consumer.pause(&[partition]) {
-            tracing::debug!(partition, %error, "failed to pause a partition");
-        }
-    }
-
     /// The log is another one than was counted: the partition halts, and is looked at again from what is stored.
     fn diverged(&mut self, consumer: &Consumer, partition: i32, halt: &Halt) {
         tracing::error!(partition, "partition halted: {halt}");
@@ -327,7 +316,8 @@ impl Core {
     fn consumer_error(&mut self, consumer: &Consumer, message: Message<'_>, code: RDKafkaErrorCode) {
         let partition = message.partition();
         if let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) {
-            run.position_is_doubtful = true;
+            // librdkafka takes an error for a record, and itself to stand behind it (librdkafka #5213).
+            run.seek_at.get_or_insert(Instant::now() + SEEK_AFTER_ERROR);
         }
         let error = Error::local("failed to read the source topic", code, message.error_text());
         match code {

@@ -12,7 +12,7 @@ use super::Core;
 use super::event::{Cause, Origin, Report, Request};
 use super::lease::LeaseId;
 use super::run::Pause;
-use crate::client::{Consumer, Position};
+use crate::client::Consumer;
 use crate::clock::now_ms;
 use crate::crash::{self, Point};
 use crate::telemetry::Zombie;
@@ -113,48 +113,6 @@ impl Core {
         }
         if run.pause == Some(Pause::Scopes) {
             self.resume(consumer, id.partition);
-        }
-    }
-
-    /// Reads a paused partition again, from where it was left.
-    pub(super) fn resume(&mut self, consumer: &Consumer, partition: i32) {
-        let Some(run) = self.leases.get_mut(partition).and_then(|lease| lease.run_mut()) else {
-            return;
-        };
-        run.pause = None;
-        let position = Position { partition, offset: run.at.read_next };
-        if let Err(error) = consumer.restart(position, super::SEEK_LIMIT) {
-            tracing::debug!(partition, %error, "failed to resume a partition: it is loaded again");
-            self.reload(consumer, &[partition]);
-        }
-    }
-
-    /// Moves past transaction markers behind the last record, so that at rest positions equal the log's end.
-    pub(super) fn skip_markers(&mut self, consumer: &Consumer) {
-        let every = if self.settings.bounds.until_end { Duration::ZERO } else { MARKERS_EVERY };
-        if self.last_positions_at.elapsed() < every {
-            return;
-        }
-        self.last_positions_at = Instant::now();
-        let (mut partitions, mut doubtful) = (Vec::new(), Vec::new());
-        for run in self.leases.runs().filter(|run| run.pause.is_none()) {
-            if run.position_is_doubtful {
-                doubtful.push(Position { partition: run.partition, offset: run.at.read_next });
-            } else {
-                partitions.push(run.partition);
-            }
-        }
-        for position in consumer.positions(&partitions) {
-            if let Some(run) = self.leases.get_mut(position.partition).and_then(|lease| lease.run_mut()) {
-                run.skip_to(position.offset);
-            }
-        }
-        if let Err(error) = consumer.seek(&doubtful, super::SEEK_LIMIT) {
-            tracing::debug!(%error, "failed to seek where positions are doubtful: tried again");
-            return;
-        }
-        for (id, run) in self.leases.runs_mut() {
-            run.position_is_doubtful &= doubtful.iter().all(|sought| sought.partition != id.partition);
         }
     }
 
@@ -273,9 +231,6 @@ impl Spent {
 
 /// How often a partition's state is stored.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
-
-/// How often positions behind the last record are looked at: well within the ten seconds that are promised.
-const MARKERS_EVERY: Duration = Duration::from_secs(4);
 
 /// How often the worker reports and all tokens are checked.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ pub(crate) mod deliver;
 mod event;
 mod flush;
 mod lease;
+mod reading;
 mod rebalance;
 pub(crate) mod run;
 mod spans;
@@ -118,8 +119,6 @@ struct Core {
     last_positions_at: Instant,
     stalls: unreadable::Stalls,
     report_due: bool,
-    /// Counts batch calls.
-    batch_number: u64,
     spent: flush::Spent,
     /// Logins since the start, while none has passed the filter.
     unpassed: u32,
@@ -188,7 +187,6 @@ impl Core {
             last_positions_at: now,
             stalls: unreadable::Stalls::new(now),
             report_due: false,
-            batch_number: 0,
             spent: flush::Spent::new(now),
             unpassed: 0,
             gated: 0,
@@ -232,7 +230,7 @@ impl Core {
                 consumer.subscribe().map_err(Failure::runtime)?;
                 subscribed = true;
             }
-            self.batch_number += 1;
+            self.seek_due(consumer);
             let polled_since = self.spans.now();
             consumer.poll(batch, BEAT, self);
             let processing = self.spans.batch(polled_since, batch);
@@ -294,18 +292,24 @@ impl Core {
         run.stop_at = run.level_at.unwrap_or(i64::MAX).min(*lease.hold_at.get_or_insert(run.hold_at));
         run.hold_at = lease.hold_at.unwrap_or(i64::MAX);
         let position = Position { partition, offset: run.at.read_next };
-        run.position_is_doubtful = !lease.fetching && !consumer.positions(&[partition]).is_empty();
+        // It is not fetched yet, and librdkafka knows where it stands: it noted a batch that was at hand while a rebalance took
+        // the partition away.
+        let is_stale = !lease.fetching && !consumer.positions(&[partition]).is_empty();
+        run.seek_at = is_stale.then(Instant::now);
         tracing::info!(
             partition,
             read_from = run.at.read_next,
             committed = run.at.committed,
             counted = run.at.state_next,
-            position_is_stale = run.position_is_doubtful,
+            position_is_stale = is_stale,
             "partition loaded"
         );
         crash::point(Point::Loaded);
-        let started =
-            if lease.fetching { consumer.restart(position, SEEK_LIMIT) } else { consumer.start(position) };
+        let started = if lease.fetching {
+            consumer.restart(position, reading::SEEK_LIMIT)
+        } else {
+            consumer.start(position)
+        };
         lease.fetching = true;
         lease.phase = Phase::Running(Some(run));
         self.show_places();
@@ -382,9 +386,6 @@ const BEAT: Duration = Duration::from_millis(20);
 
 /// How often transactions are committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
-
-/// How long a seek may take; it is answered by librdkafka's own thread.
-const SEEK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Below the session's time-out, so that a slow drain does not cost the partitions anyway.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(8);

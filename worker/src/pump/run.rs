@@ -54,12 +54,10 @@ pub(crate) struct Run {
     pub(crate) gaps: Vec<Gap>,
     /// Gaps that the open transaction adds.
     pub(crate) pending_gaps: Vec<Gap>,
-    /// The batch that held records from before a seek: what is left of it is read again.
-    pub(crate) stale_batch: u64,
-    /// Whether librdkafka's position may lie behind a record that nobody has seen, until the next seek: it counts errors as
-    /// records (librdkafka #5213), and keeps where a batch ended that was at hand while a rebalance gave the partition up or
-    /// an abort sought it. So is one from which nothing comes for long.
-    pub(crate) position_is_doubtful: bool,
+    /// When librdkafka is told anew where reading goes on; until then, what it hands out is passed over. Needed wherever the
+    /// place at which it stands may lie behind a record that was not read: at each rebalance it fetches all partitions
+    /// again from there.
+    pub(crate) seek_at: Option<Instant>,
     /// Nothing came for a while although the log goes on.
     pub(super) stall: Option<Stall>,
     /// Nothing is read for now, and why.
@@ -135,11 +133,14 @@ impl Run {
         }
     }
 
+    /// Whether what librdkafka hands out is the next to be read, and the place at which it stands is this run's own.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.pause.is_none() && self.seek_at.is_none()
+    }
+
     /// Moves past offsets that hold no record.
     pub(crate) fn skip_to(&mut self, position: i64) {
-        if self.pause.is_none() {
-            self.at.skip_to(position.min(self.stop_at));
-        }
+        self.at.skip_to(position.min(self.stop_at));
     }
 
     /// Moves past what cannot be read, up to `to`: a gap in both sinks. Returns the gap unless both had passed it before.
@@ -188,12 +189,11 @@ impl Run {
     }
 
     /// The open transaction was aborted: what it delivered is delivered again. The state stays ahead, which is right:
-    /// it is a function of the log, and its gate skips what it has. Returns where reading goes on.
-    pub(crate) fn rewind(&mut self) -> i64 {
+    /// it is a function of the log, and its gate skips what it has.
+    pub(crate) fn rewind(&mut self) {
         self.at.rewind();
         self.delivery = self.committed_delivery;
         self.pending_gaps.clear();
-        self.at.read_next
     }
 
     /// Whether Redis lacks anything that it may be given.

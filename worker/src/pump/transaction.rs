@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::run::Pause;
 use super::{Core, Slot, new_producer};
-use crate::client::{self, Commit, Consumer, Error, Kind, Position, Refusal};
+use crate::client::{self, Commit, Consumer, Error, Kind, Refusal};
 use crate::crash::{self, Point};
 use crate::exit::Failure;
 use crate::protocol::commit::{Next, after_commit};
@@ -202,7 +202,7 @@ impl Core {
         match aborted {
             Ok(()) if !trouble => {
                 self.transaction_since = None;
-                self.rewind(consumer);
+                self.rewind();
             }
             Err(error) if error.kind == Kind::ProducerFenced => self.fenced_or_timed_out(consumer),
             _ => self.replace_and_reload(consumer),
@@ -223,25 +223,6 @@ impl Core {
             self.replace_and_reload(consumer);
         } else {
             self.fenced();
-        }
-    }
-
-    /// Reads again what the aborted transaction delivered.
-    fn rewind(&mut self, consumer: &Consumer) {
-        let mut positions = Vec::new();
-        // Every partition, also one of which nothing was delivered: the batch at hand may hold records of it that are
-        // passed over now.
-        for (id, run) in self.leases.runs_mut() {
-            let offset = run.rewind();
-            run.stale_batch = self.batch_number;
-            if run.pause.is_none() {
-                positions.push(Position { partition: id.partition, offset });
-            }
-        }
-        if let Err(error) = consumer.seek(&positions, super::SEEK_LIMIT) {
-            tracing::debug!(%error, "failed to seek after an abort: the partitions are loaded again");
-            let partitions: Vec<i32> = positions.iter().map(|position| position.partition).collect();
-            self.reload(consumer, &partitions);
         }
     }
 

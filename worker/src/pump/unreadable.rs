@@ -90,7 +90,9 @@ impl Core {
                 Some(stall) if stall.due <= now => {
                     run.stall = Some(Stall { at, due: now + STALLED_AGAIN_AFTER, is_known: true });
                     // Readable, and yet nothing came for a minute: librdkafka is told the position anew.
-                    run.position_is_doubtful |= stall.is_known;
+                    if stall.is_known {
+                        run.seek_at = Some(now);
+                    }
                     stalled.push((id.clone(), at));
                 }
                 Some(_) => {}
