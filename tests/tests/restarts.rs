@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::kafka::{self, Isolation, Kafka, Listener, Record, Resource};
+use lab::kafka::{self, Committed, Isolation, Kafka, Listener, Record, Resource};
 use lab::oracle::corpus::{passing_logins, recent_records};
 use lab::oracle::{
     Sinks, SourceRecord, audit_output, compare_document, document, incarnations, named_source,
@@ -136,7 +136,12 @@ fn offsets_that_a_tool_committed_halt_and_deleting_them_is_enough() -> Result<()
     pipeline.feed(&recent_records(1, 1, 200))?;
     pipeline.run_until_end("w", &[])?;
     pipeline.feed(&recent_records(2, 1, 200))?;
-    Kafka::shared().reset_offset(&pipeline.group(), &pipeline.source, 0, 50)?;
+    Kafka::shared().reset_offset(
+        &pipeline.group(),
+        &pipeline.source,
+        0,
+        &Committed { offset: 50, metadata: String::new() },
+    )?;
     let halted = until_end(&pipeline)?;
     assert_eq!(halted.code, 1, "{}", halted.stderr);
     for words in

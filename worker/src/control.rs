@@ -9,12 +9,13 @@ use std::time::Duration;
 use insights::spec::PipelineSpec;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::client;
+use crate::client::{self, End};
 use crate::protocol::progress::{KafkaProgress, Metadata};
 use crate::protocol::start::{Committed, Log};
 
@@ -36,7 +37,10 @@ pub(crate) struct TopicSettings(pub(crate) BTreeMap<String, String>);
 impl Control {
     /// Makes the client; nothing is asked yet.
     pub(crate) fn new(spec: &PipelineSpec, name: &str) -> Result<Self, KafkaError> {
-        let config = client::control(spec, name);
+        Self::made_of(&client::control(spec, name), spec)
+    }
+
+    fn made_of(config: &ClientConfig, spec: &PipelineSpec) -> Result<Self, KafkaError> {
         Ok(Self {
             consumer: config.create()?,
             admin: config.create()?,
@@ -45,6 +49,13 @@ impl Control {
             pipeline: spec.pipeline.clone(),
             is_mock: false,
         })
+    }
+
+    /// Makes a client that is told of what is committed without waiting for transactions that are still open.
+    pub(crate) fn impatient(spec: &PipelineSpec, name: &str) -> Result<Self, KafkaError> {
+        let mut config = client::control(spec, name);
+        config.set("isolation.level", "read_uncommitted");
+        Self::made_of(&config, spec)
     }
 
     /// Makes the client for librdkafka's mock cluster.
@@ -133,6 +144,16 @@ impl Control {
     /// Last stable offsets of partitions of the source topic.
     pub(crate) fn ends(&self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, KafkaError> {
         self.offsets(partitions, Offset::End)
+    }
+
+    /// One end of these partitions of any topic.
+    pub(crate) fn ends_of(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        end: End,
+    ) -> Result<BTreeMap<i32, i64>, client::Error> {
+        client::log_offsets(self.consumer.client(), topic, partitions, end, CALL_LIMIT)
     }
 
     /// One call for all partitions: `fetch_watermarks` would cost a round trip for each.

@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Client, Position, Record};
 
@@ -32,7 +34,7 @@ impl Client {
         producer
             .init_transactions(DEADLINE)
             .with_context(|| format!("failed to take the transactional id {transactional_id}"))?;
-        Ok(TransactionalProducer { producer })
+        Ok(TransactionalProducer { producer, config: self.config() })
     }
 
     fn producer(&self, properties: &[(&str, &str)]) -> Result<Producer> {
@@ -67,6 +69,7 @@ impl PlainProducer {
 /// A producer with a transactional id. Dropped with an open transaction, it leaves it open, as a crash does.
 pub struct TransactionalProducer {
     producer: Producer,
+    config: ClientConfig,
 }
 
 impl TransactionalProducer {
@@ -78,6 +81,18 @@ impl TransactionalProducer {
     /// Writes `records` as part of the transaction and returns where each is, in the same order.
     pub fn produce(&self, topic: &str, records: &[Record]) -> Result<Vec<Position>> {
         send_all(&self.producer, topic, records)
+    }
+
+    /// Adds an offset of `group` to the transaction, as no member of it.
+    pub fn send_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let consumer: BaseConsumer =
+            self.config.clone().set("group.id", group).create().context("failed to make a consumer")?;
+        let metadata = consumer.group_metadata().context("a consumer in a group has its metadata")?;
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        self.producer
+            .send_offsets_to_transaction(&offsets, &metadata, DEADLINE)
+            .context("failed to add an offset to a transaction")
     }
 
     /// Makes the transaction's records visible to all.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use insights::state::{Scope, Wanted, WantedParts};
 use insights::store::{Loaded, Parts, Token};
 
-use super::{Away, Context, blocking, gone, loading};
+use super::{Away, Context, blocking, gone, left_open, loading};
 use crate::exit::Failure;
 use crate::protocol::start::{Committed, Halt, Log};
 use crate::pump::{Cause, Event, LeaseId};
@@ -111,7 +111,10 @@ async fn ask_kafka(
     ids: &[LeaseId],
 ) -> Result<(BTreeMap<i32, Committed>, BTreeMap<i32, Log>), anyhow::Error> {
     let partitions: Vec<i32> = ids.iter().map(|id| id.partition).collect();
-    blocking(context, move |Context { control, .. }| {
+    blocking(context, move |context| {
+        // Whoever ends what a former owner left open may set back first what is committed.
+        left_open::wait_for(context, &partitions)?;
+        let Context { control, .. } = context;
         let committed = control.committed(&partitions)?;
         let mut logs = control.logs(&partitions)?;
         let topic_id = control.topic_id().unwrap_or(None);
@@ -147,5 +150,5 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How often a halted partition is looked at again.
 const HALTED_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a partition's offsets may stay uncertain before it is looked for workers that are gone.
-const END_AFTER: Duration = Duration::from_secs(3);
+/// How long it may stay uncertain what was delivered of a partition before it is looked for workers that are gone.
+const END_AFTER: Duration = Duration::from_secs(1);

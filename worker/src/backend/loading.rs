@@ -11,7 +11,7 @@ use insights::store::{Flush, FlushOutcome, Loaded, StoredHead, Token};
 use super::head::{read_head, read_history};
 use super::load::Error;
 use super::{Context, output_tail};
-use crate::protocol::progress::{Delivery, Gap, Head, History, RevisionStart, add_gap};
+use crate::protocol::progress::{Delivery, Gap, Head, History, KafkaProgress, RevisionStart, Tails, add_gap};
 use crate::protocol::start::{self, Committed, Log, Plan};
 use crate::pump::Beginning;
 use crate::pump::run::{HISTORY, MANIFEST, Run};
@@ -62,6 +62,7 @@ pub(super) async fn load_partition(
     if timeline.takeover {
         loading.take_over_or_wait(&plan, &mut timeline, &mut state, &mut taken).await?;
     }
+    let tails = loading.delivered(&plan).await?;
     let (gaps, delivery) = (loading.gaps(&plan), loading.delivery(&plan));
     Ok(Run::new(Beginning {
         partition,
@@ -73,6 +74,7 @@ pub(super) async fn load_partition(
         replaced: loading.replaced(&plan),
         head: loading.head.filter(|_| plan.keep_state),
         plan,
+        tails,
         delivery,
         gaps,
         has_history: taken.has_history,
@@ -117,11 +119,41 @@ impl Loading<'_> {
             start::decide(self.partition, self.committed, self.head.as_ref(), self.log, first, latest);
         let mut plan = decided.map_err(Error::Halt)?;
         if plan.look_into_output {
-            let found =
-                output_tail::next_of(self.context, self.partition, &plan).await.map_err(Error::Halt)?;
-            plan.kafka_next = plan.kafka_next.max(found);
+            let (partition, mirrored) = (self.partition, plan.kafka_next);
+            plan.kafka_next = self.tails(&plan).await?.furthest();
+            let next = plan.kafka_next;
+            tracing::info!(
+                partition,
+                mirrored,
+                next,
+                "the group's offsets are gone: going on from the output's tail"
+            );
         }
         Ok(plan)
+    }
+
+    /// What is delivered already of what the plan would deliver.
+    async fn delivered(&self, plan: &Plan) -> Result<Tails, Error> {
+        match self.committed {
+            Committed::Ours(KafkaProgress { metadata, .. })
+                if metadata.partly_delivered && metadata.incarnation == plan.incarnation =>
+            {
+                let (partition, from, tails) = (self.partition, plan.kafka_next, self.tails(plan).await?);
+                tracing::warn!(
+                    partition,
+                    from,
+                    output = tails.output,
+                    dead_letters = tails.dead_letters,
+                    "a broker ended a transaction in part: what is missing is delivered"
+                );
+                Ok(tails)
+            }
+            _ => Ok(Tails::default()),
+        }
+    }
+
+    async fn tails(&self, plan: &Plan) -> Result<Tails, Error> {
+        output_tail::tails_of(self.context, self.partition, plan).await.map_err(Error::Halt)
     }
 
     fn timeline(&self, plan: &Plan) -> Result<Timeline, Error> {

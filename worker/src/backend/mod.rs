@@ -30,7 +30,7 @@ use crate::args::OutputFormat;
 use crate::control::Control;
 use crate::output;
 use crate::protocol::progress::FirstStart;
-use crate::pump::{Event, LOG_AWAY_EVERY, Request};
+use crate::pump::{Destination, Event, LOG_AWAY_EVERY, Request};
 use crate::telemetry::Telemetry;
 
 pub(crate) use self::head::{read_head, read_history};
@@ -48,6 +48,10 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     /// The client that asks Kafka.
     pub(crate) control: Arc<Control>,
+    /// The output topic.
+    pub(crate) output_topic: Destination,
+    /// The dead-letter topic.
+    pub(crate) dead_letters: Destination,
     /// The record of the group's first start.
     pub(crate) first_start: FirstStart,
     /// The source topic's partitions, as last seen.

@@ -1,47 +1,42 @@
-//! The tail of the output, which tells how far a pipeline got when the group's own offsets are gone.
+//! The tails of the topics that are produced to, which tell how far a pipeline got where the group's own offsets do not.
 //!
 //! Owns one short-lived reader. It never writes.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use insights::spec::PipelineSpec;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Context;
-use crate::client;
+use crate::client::{self, Quiet};
+use crate::protocol::progress::Tails;
 use crate::protocol::start::{Halt, Plan};
 
-/// The source offset behind the last record of a partition that stands in the output or among the dead letters, at
+/// The source offsets behind the last records of a partition that stand in the output and among the dead letters, each at
 /// least what the plan says already.
-pub(super) async fn next_of(context: &Arc<Context>, partition: i32, plan: &Plan) -> Result<i64, Halt> {
+pub(super) async fn tails_of(context: &Arc<Context>, partition: i32, plan: &Plan) -> Result<Tails, Halt> {
     let spec = Arc::clone(&context.spec);
     let name = context.name.clone();
     let (incarnation, known) = (plan.incarnation.clone(), plan.kafka_next);
     let searched = tokio::task::spawn_blocking(move || {
-        let mut next = known;
-        for topic in [&spec.output.topic, &spec.dead_letter.topic] {
-            let search =
-                Search { spec: &spec, name: &name, topic, partition, incarnation: &incarnation, known };
-            next = next.max(search.run()?);
-        }
-        Ok::<i64, KafkaError>(next)
+        let search = |topic| {
+            Search { spec: &spec, name: &name, topic, partition, incarnation: &incarnation, known }.run()
+        };
+        let tails =
+            Tails { output: search(&spec.output.topic)?, dead_letters: search(&spec.dead_letter.topic)? };
+        Ok::<Tails, KafkaError>(tails)
     });
     let found = match searched.await {
         Ok(found) => found.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    let next = found.map_err(|reason| Halt::OutputUnreadable { reason })?;
-    tracing::info!(
-        partition,
-        mirrored = known,
-        next,
-        "the group's offsets are gone: going on from the output's tail"
-    );
-    Ok(next)
+    found.map_err(|reason| Halt::OutputUnreadable { reason })
 }
 
 struct Search<'a> {
@@ -56,7 +51,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Looks back from the end, twice as far each time, until a record from below `known` comes.
     fn run(&self) -> Result<i64, KafkaError> {
-        let consumer: BaseConsumer = client::control(self.spec, self.name).create()?;
+        let consumer: Reader = client::control(self.spec, self.name).create_with_context(Quiet)?;
         let metadata = consumer.fetch_metadata(Some(self.topic), CALL_LIMIT)?;
         let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         let Ok(count @ 1..) = i32::try_from(count) else {
@@ -76,54 +71,63 @@ impl Search<'_> {
     }
 
     /// The source offset behind the last of our records, and whether one from below `known` came.
-    fn read(
-        &self,
-        consumer: &BaseConsumer,
-        place: i32,
-        from: i64,
-        high: i64,
-    ) -> Result<(i64, bool), KafkaError> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(self.topic, place, Offset::Offset(from))?;
-        consumer.assign(&list)?;
-        let deadline = Instant::now() + READ_LIMIT;
+    fn read(&self, consumer: &Reader, place: i32, from: i64, high: i64) -> Result<(i64, bool), KafkaError> {
         let (mut next, mut reached) = (self.known, false);
-        if from >= high {
-            return Ok((next, reached));
-        }
-        loop {
-            match consumer.poll(CALL_LIMIT) {
-                Some(Ok(message)) => {
-                    if let Some(offset) = self.source_offset(&message) {
-                        reached |= offset < self.known;
-                        next = next.max(offset + 1);
-                    }
-                    if message.offset() + 1 >= high {
-                        break;
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) => return Err(error),
-                None if Instant::now() < deadline => {}
-                None => {
-                    return Err(KafkaError::MessageConsumption(
-                        rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
-                    ));
-                }
+        for_each(consumer, (self.topic, place), from..high, |message| {
+            if let Some(offset) = self.source_offset(message) {
+                reached |= offset < self.known;
+                next = next.max(offset + 1);
             }
-        }
+        })?;
         Ok((next, reached))
     }
 
-    /// The source offset of one of our records of the partition; the last header of the name counts.
-    fn source_offset(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<i64> {
-        let headers = message.headers()?;
-        let source = headers.iter().filter(|header| header.key == SOURCE).last()?.value?;
-        let mut parts = std::str::from_utf8(source).ok()?.split(':');
-        let is_ours = parts.next()? == self.incarnation && parts.next()?.parse() == Ok(self.partition);
-        is_ours.then(|| parts.next()?.parse().ok()).flatten()
+    /// The source offset of one of our records of the partition.
+    fn source_offset(&self, message: &BorrowedMessage<'_>) -> Option<i64> {
+        let (incarnation, partition, offset) = source_of(message)?;
+        (incarnation == self.incarnation && partition == self.partition).then_some(offset)
     }
 }
+
+/// Reads these offsets of a partition.
+pub(super) fn for_each(
+    consumer: &Reader,
+    (topic, partition): (&str, i32),
+    offsets: Range<i64>,
+    mut take: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<(), KafkaError> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offsets.start))?;
+    consumer.assign(&list)?;
+    let deadline = Instant::now() + READ_LIMIT;
+    loop {
+        match consumer.poll(CALL_LIMIT) {
+            Some(Ok(message)) => {
+                take(&message);
+                if message.offset() + 1 >= offsets.end {
+                    return Ok(());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) => return Err(error),
+            None if Instant::now() < deadline => {}
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+        }
+    }
+}
+
+/// What a record that was produced says of its source: incarnation, partition and offset. The last header of the name counts.
+pub(super) fn source_of<'a>(message: &'a BorrowedMessage<'_>) -> Option<(&'a str, i32, i64)> {
+    let source = message.headers()?.iter().filter(|header| header.key == SOURCE).last()?.value?;
+    let mut parts = std::str::from_utf8(source).ok()?.split(':');
+    Some((parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What reads.
+pub(super) type Reader = BaseConsumer<Quiet>;
 
 const SOURCE: &str = "rollcall-source";
 const WINDOW_RECORDS: i64 = 1000;

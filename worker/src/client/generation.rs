@@ -18,7 +18,7 @@ impl Generation {
     }
 
     /// No member's: a broker takes offsets of a transaction without a generation from anyone, also while the group has
-    /// members. Only for offsets that are to be aborted.
+    /// members. Only for offsets that are to be aborted, or to fall.
     pub fn of_nobody(group: &str) -> Self {
         let group = c_string(group);
         // SAFETY: the name is copied by the call.

@@ -17,6 +17,8 @@ pub enum End {
     Start,
     /// The last stable offset: the end for a reader of committed records.
     Stable,
+    /// The end with the records of transactions that are still open.
+    Last,
 }
 
 /// One end of each partition's log. A partition that cannot be told is left out.
@@ -29,7 +31,11 @@ pub fn log_offsets<C: ClientContext>(
 ) -> Result<BTreeMap<i32, i64>, Error> {
     let spec = match end {
         End::Start => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
-        End::Stable => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
+        End::Stable | End::Last => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
+    };
+    let isolation = match end {
+        End::Start | End::Stable => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+        End::Last => sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
     };
     let positions: Vec<Position> =
         partitions.iter().map(|&partition| Position { partition, offset: spec as i64 }).collect();
@@ -44,10 +50,7 @@ pub fn log_offsets<C: ClientContext>(
         question.ask(
             client,
             |options, queue| {
-                let error = sys::rd_kafka_AdminOptions_set_isolation_level(
-                    options,
-                    sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-                );
+                let error = sys::rd_kafka_AdminOptions_set_isolation_level(options, isolation);
                 debug_assert!(error.is_null(), "the option belongs to the question");
                 sys::rd_kafka_ListOffsets(client.native_ptr(), list.as_ptr(), options, queue);
             },

@@ -136,6 +136,8 @@ pub(crate) async fn work(worker: Worker, mut stopped: oneshot::Receiver<()>) -> 
         name: worker.name.clone(),
         store: worker.store.clone(),
         control,
+        output_topic: ready.output.clone(),
+        dead_letters: ready.dead_letters.clone(),
         first_start: ready.first_start,
         partitions: Arc::new(AtomicI32::new(ready.partitions)),
         ending: tokio::sync::Mutex::default(),

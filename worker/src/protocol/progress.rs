@@ -60,6 +60,26 @@ pub(crate) struct Metadata {
     pub(crate) revisions: Vec<RevisionStart>,
     /// What only delivery knows.
     pub(crate) delivery: Delivery,
+    /// Whether records from the committed offset on may stand in one of the topics that are produced to and be missing in the
+    /// other: how far each of them goes decides, then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) partly_delivered: bool,
+}
+
+/// How far each of the topics that are produced to goes: source offsets below are delivered there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tails {
+    /// In the output.
+    pub(crate) output: i64,
+    /// Among the dead letters.
+    pub(crate) dead_letters: i64,
+}
+
+impl Tails {
+    /// Source offsets below are delivered in one of them.
+    pub(crate) fn furthest(self) -> i64 {
+        self.output.max(self.dead_letters)
+    }
 }
 
 /// The Kafka sink's progress: a committed offset and its metadata.
@@ -241,6 +261,7 @@ mod tests {
             last: Some(LastRecord { offset: 1, fingerprint: u64::MAX }),
             revisions: (0..1000).map(|n| RevisionStart { revision: n, first_offset: 1 << 40 }).collect(),
             delivery: Delivery::default(),
+            partly_delivered: false,
         };
         let text = metadata.to_text();
         assert!(text.len() <= METADATA_BYTES_MAX);

@@ -107,10 +107,10 @@ pub(crate) enum Halt {
         /// The offset.
         offset: i64,
     },
-    /// The group's offsets are gone and the output cannot be asked.
+    /// The group's offsets are gone, or a transaction was ended in part, and the output cannot be asked.
     #[error(
-        "the group's committed offsets are gone and the output topic cannot be read to find them again ({reason}): \
-         grant this worker Read on the output and dead-letter topics"
+        "the group's committed offsets do not tell what was delivered and the output topic cannot be read to find it out \
+         ({reason}): grant this worker Read on the output and dead-letter topics"
     )]
     OutputUnreadable {
         /// Why not.

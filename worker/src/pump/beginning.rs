@@ -7,7 +7,7 @@ use insights::state::{PartitionState, Scope};
 
 use super::run::{RedisSide, Run};
 use crate::protocol::positions::Positions;
-use crate::protocol::progress::{Delivery, Gap, Head};
+use crate::protocol::progress::{Delivery, Gap, Head, Tails};
 use crate::protocol::start::Plan;
 use crate::revision::Timeline;
 
@@ -27,6 +27,8 @@ pub(crate) struct Beginning {
     pub(crate) token: Option<String>,
     /// The head of the stored state, when it is counted on.
     pub(crate) head: Option<Head>,
+    /// What is delivered already, where the topics differ in that.
+    pub(crate) tails: Tails,
     /// What only delivery knows.
     pub(crate) delivery: Delivery,
     /// Known gaps.
@@ -56,6 +58,7 @@ impl Run {
             state,
             token,
             head,
+            tails,
             delivery,
             gaps,
             replaced,
@@ -84,6 +87,7 @@ impl Run {
             hold_at,
             level_at,
             stop_at: hold_at,
+            tails,
             delivery,
             forms: BTreeMap::new(),
             suspects: BTreeSet::new(),

@@ -35,6 +35,13 @@ pub(crate) struct Destination {
     pub(crate) partitions: i32,
 }
 
+impl Destination {
+    /// Which of its partitions takes the records of a source partition.
+    pub(crate) fn partition_of(&self, source: i32) -> i32 {
+        source % self.partitions
+    }
+}
+
 /// Topic handles of the producer at hand.
 pub(crate) struct Topics {
     pub(super) output: Topic,
@@ -92,6 +99,9 @@ impl Delivery {
         message: Message<'_>,
         login: &Login<'_>,
     ) -> Result<(), Error> {
+        if message.offset() < run.tails.output {
+            return Ok(());
+        }
         let form = run.forms.get(&message.offset()).copied().unwrap_or(Form::Regular);
         if form != Form::Regular {
             run.delivery.output_refused += 1;
@@ -112,7 +122,7 @@ impl Delivery {
         headers.add(SOURCE, &self.source);
         producer.produce(Outgoing {
             topic: &topics.output,
-            partition: message.partition() % self.output.partitions,
+            partition: self.output.partition_of(message.partition()),
             key,
             value: Some(&self.value),
             timestamp_ms: message.timestamp_ms(),
@@ -149,6 +159,9 @@ impl Delivery {
         cause: &Cause<'_>,
         form: Form,
     ) -> Result<(), Error> {
+        if message.offset() < run.tails.dead_letters {
+            return Ok(());
+        }
         let Form::DeadLetter(form) = form else {
             run.delivery.undeliverable += 1;
             let (from, to) = (message.offset(), message.offset() + 1);
@@ -178,7 +191,7 @@ impl Delivery {
         let origin = self.note(run, message, false);
         producer.produce(Outgoing {
             topic: topics.dead_letters.get_or_init(|| producer.topic(&self.dead_letters.name)),
-            partition: message.partition() % self.dead_letters.partitions,
+            partition: self.dead_letters.partition_of(message.partition()),
             key,
             value,
             timestamp_ms,

@@ -10,6 +10,7 @@ use insights::store::{Flush, Parts, Token};
 
 use super::lease::LeaseId;
 use super::run::Run;
+use crate::client::Commit;
 use crate::protocol::start::Halt;
 
 /// What the pump asks for.
@@ -81,6 +82,9 @@ pub(crate) struct LeftOpen {
     pub(crate) dead_letters: Vec<i32>,
     /// The group's offsets.
     pub(crate) offsets: bool,
+    /// What is committed before these are ended: a broker may have ended them in part, so that the partitions of which they hold
+    /// records begin again with the first of these.
+    pub(crate) restarts: Vec<Commit>,
 }
 
 impl LeftOpen {

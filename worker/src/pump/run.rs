@@ -14,8 +14,8 @@ use crate::client::{Commit, Message};
 use crate::protocol::delivery::Form;
 use crate::protocol::positions::{Gates, Positions};
 use crate::protocol::progress::{
-    Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, UNREADABLE,
-    add_gap, fingerprint,
+    Delivery, Gap, HEAD_SCHEMA, Head, LastRecord, METADATA_FORMAT, Metadata, RevisionStart, Tails,
+    UNREADABLE, add_gap, fingerprint,
 };
 use crate::protocol::start::Halt;
 use crate::revision::{Compiled, Timeline};
@@ -44,6 +44,8 @@ pub(crate) struct Run {
     pub(crate) level_at: Option<i64>,
     /// Reading stops before this offset: the lower of the two.
     pub(crate) stop_at: i64,
+    /// What is delivered already, where the topics differ in that.
+    pub(crate) tails: Tails,
     /// What only delivery knows: as committed, and what the open transaction adds.
     pub(crate) delivery: Delivery,
     /// Refused records and the form in which they go instead.
@@ -173,6 +175,7 @@ impl Run {
                 .map(|entry| RevisionStart { revision: entry.revision, first_offset: entry.first_offset })
                 .collect(),
             delivery: self.delivery,
+            partly_delivered: self.at.out_next < self.tails.furthest(),
         };
         Commit { partition: self.partition, offset: self.at.out_next, metadata: metadata.to_text() }
     }

@@ -44,11 +44,18 @@ impl Core {
             return;
         }
         if !left_open.is_empty() {
-            tracing::warn!(?left_open, "earlier transactions are still open: those of this worker are ended");
+            tracing::warn!(
+                outputs = ?left_open.outputs,
+                dead_letters = ?left_open.dead_letters,
+                offsets = left_open.offsets,
+                restarts = ?left_open.restarts.iter().map(|commit| (commit.partition, commit.offset)).collect::<Vec<_>>(),
+                "earlier transactions are still open: those of this worker are ended"
+            );
             if let Err(error) = end_left_open(&self.producer.producer, &self.settings.spec, left_open) {
                 self.note_away(&self.destinations(), &error);
                 return self.replace_producer();
             }
+            tracing::info!("what was left open is ended");
         }
         self.producer.producer.take_trouble();
         self.producer.topics = Some(self.delivery.topics(&self.producer.producer));
@@ -61,6 +68,9 @@ impl Core {
 
 /// Adds a record to each of these partitions and an offset to the group, and aborts: the marker ends whatever else the producer's
 /// id has open there. Where another worker's transaction is under way, nothing happens to it.
+///
+/// Before that, it commits where the records of what is aborted are read again: whoever comes after this dies in between finds
+/// them open still, and does the same.
 pub(crate) fn end_left_open(
     producer: &Producer,
     spec: &PipelineSpec,
@@ -68,6 +78,16 @@ pub(crate) fn end_left_open(
 ) -> Result<(), Error> {
     let places =
         [(&spec.output.topic, &left_open.outputs), (&spec.dead_letter.topic, &left_open.dead_letters)];
+    let (nobody, source) = (Generation::of_nobody(&spec.kafka.group), c_string(&spec.source.topic));
+    let deadline = Instant::now() + END_LIMIT;
+    let send = |commits: &[Commit]| {
+        repeat(deadline, |limit| producer.send_offsets(&source, commits, &nobody, limit))
+    };
+    if !left_open.restarts.is_empty() {
+        producer.begin()?;
+        send(&left_open.restarts)?;
+        repeat(deadline, |limit| producer.commit(limit))?;
+    }
     producer.begin()?;
     for (topic, partitions) in places {
         let topic = producer.topic(topic);
@@ -83,7 +103,6 @@ pub(crate) fn end_left_open(
             })?;
         }
     }
-    let deadline = Instant::now() + END_LIMIT;
     let is_delivered = producer.flush(END_LIMIT);
     if let Some(refusal) = producer.take_refusals().first() {
         return Err(Error::local("failed to produce", refusal.code, refusal.code.to_string()));
@@ -92,10 +111,7 @@ pub(crate) fn end_left_open(
         return Err(Error::local("failed to produce", RDKafkaErrorCode::OperationTimedOut, "no answer"));
     }
     if left_open.offsets {
-        let commits = [Commit { partition: 0, offset: 0, metadata: String::new() }];
-        let nobody = Generation::of_nobody(&spec.kafka.group);
-        let source = c_string(&spec.source.topic);
-        repeat(deadline, |limit| producer.send_offsets(&source, &commits, &nobody, limit))?;
+        send(&[Commit { partition: 0, offset: 0, metadata: String::new() }])?;
     }
     repeat(deadline, |limit| producer.abort(limit))
 }

@@ -50,13 +50,14 @@ impl Kafka {
         Ok(committed)
     }
 
-    /// Commits an offset for a group without members, with no text beside it, as a tool that resets offsets does.
-    pub fn reset_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) -> Result<()> {
+    /// Commits for a group without members, as a tool that resets offsets does (which leaves the text empty).
+    pub fn reset_offset(&self, group: &str, topic: &str, partition: i32, to: &Committed) -> Result<()> {
         let client = self.client();
         let consumer: BaseConsumer =
             client.config().set("group.id", group).create().context("failed to make a consumer")?;
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        offsets.add_partition_offset(topic, partition, Offset::Offset(to.offset))?;
+        offsets.find_partition(topic, partition).context("it was just added")?.set_metadata(&to.metadata);
         consumer
             .commit(&offsets, CommitMode::Sync)
             .with_context(|| format!("failed to reset an offset of {group}"))

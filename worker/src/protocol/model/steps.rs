@@ -377,6 +377,7 @@ fn committed_of(kafka: Progress) -> KafkaProgress {
             last: kafka.last,
             revisions: Vec::new(),
             delivery: Delivery::default(),
+            partly_delivered: false,
         },
     }
 }

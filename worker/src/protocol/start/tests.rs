@@ -30,6 +30,7 @@ fn kafka(next: i64) -> Committed {
             last: last(next - 1),
             revisions: Vec::new(),
             delivery: Delivery::default(),
+            partly_delivered: false,
         },
     })
 }
