@@ -7,13 +7,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use lab::bench::{self, Plan, Section};
-use lab::components;
 
 use super::cargo;
 
 /// Measures and prints the tables.
 pub(crate) fn run(only: Option<Section>, records: u64, rounds: usize) -> Result<ExitCode> {
-    components::install_all()?;
     eprintln!("lab: building what is shipped (cargo build --profile dist) …");
     let built = cargo()
         // Without the lab's features: what is shipped has no crash points.

@@ -4,11 +4,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use lab::{chaos, components};
+use lab::chaos;
 
 /// Runs so many schedules, with the seeds from `seed` on.
 pub(crate) fn run(schedules: u64, seed: u64) -> Result<ExitCode> {
-    components::install_all()?;
     super::build(&["--bins"])?;
     let mut kafka = chaos::broker()?;
     let mut failed = 0;
