@@ -35,7 +35,7 @@ pub enum Fault {
     RedisRequestLost,
     /// What Redis answered does not get back.
     RedisReplyLost,
-    /// The broker is killed, and started again.
+    /// The broker is killed, for the first time as soon as it has promised to end a transaction, and started again.
     BrokerKilled,
     /// All connections to the broker are cut.
     BrokerCut,
@@ -96,6 +96,11 @@ pub(super) fn lose_of_redis(proxy: &Proxy, loss: Loss, random: &mut impl Rng) ->
     (name, proxy.lose(loss, wanted, LOSS_DEADLINE))
 }
 
+/// Waits until the broker answers a request to end a transaction, and keeps the answer back.
+pub(super) fn await_end_of_transaction(proxy: &Proxy) {
+    proxy.lose(Loss::Reply, |bytes| has_request(bytes, END_TXN), LOSS_DEADLINE);
+}
+
 /// Whether one of the requests that stand in these bytes, which begin with one, is of this kind. Each is its length in four
 /// bytes, then its kind in two. The client sends each whole.
 fn has_request(mut bytes: &[u8], kind: u16) -> bool {
@@ -115,9 +120,11 @@ const REQUESTS: [(&str, u16); 6] = [
     ("Heartbeat", 12),
     ("AddPartitionsToTxn", 24),
     ("AddOffsetsToTxn", 25),
-    ("EndTxn", 26),
+    ("EndTxn", END_TXN),
     ("TxnOffsetCommit", 28),
 ];
+
+const END_TXN: u16 = 26;
 
 /// The scripts, which change something, and the reading of tokens and reports.
 const COMMANDS: [&str; 3] = ["EVALSHA", "EVALSHA", "HGET"];

@@ -15,7 +15,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::fault::{FAULTS, Fault};
-use self::fault::{POINTS, lose_of_broker, lose_of_redis};
+use self::fault::{POINTS, await_end_of_transaction, lose_of_broker, lose_of_redis};
 use crate::kafka::{self, Kafka, Listener};
 use crate::oracle::corpus::Corpus;
 use crate::pipeline::{Feeder, Pipeline};
@@ -186,6 +186,9 @@ impl Schedule {
                 self.redis.command::<i64>(&["HSET", &head, "token", "1-0|0|chaos"])?;
             }
             Fault::BrokerKilled => {
+                if !self.hits.contains_key(&fault) {
+                    await_end_of_transaction(kafka.proxy()?);
+                }
                 kafka.kill()?;
                 kafka.start_again()?;
             }

@@ -85,7 +85,7 @@ impl Delivery {
         Topics { output: producer.topic(&self.output.name), dead_letters: OnceCell::new() }
     }
 
-    /// How long the value of the latest output is.
+    /// How long the value of the latest output is; 0 when it was there already.
     pub(crate) fn output_bytes(&self) -> u64 {
         self.value.len() as u64
     }
@@ -100,6 +100,7 @@ impl Delivery {
         login: &Login<'_>,
     ) -> Result<(), Error> {
         if message.offset() < run.tails.output {
+            self.value.clear();
             return Ok(());
         }
         let form = run.forms.get(&message.offset()).copied().unwrap_or(Form::Regular);
