@@ -144,7 +144,7 @@ impl Loading<'_> {
                     from,
                     output = tails.output,
                     dead_letters = tails.dead_letters,
-                    "a broker ended a transaction in part: what is missing is delivered"
+                    "a transaction was left open: each topic gets what it lacks"
                 );
                 Ok(tails)
             }
