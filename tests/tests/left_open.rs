@@ -17,10 +17,7 @@ use serde_json::Value;
 #[test]
 fn outputs_that_are_open_though_their_offsets_are_committed_are_delivered_again() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
-    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
-    pipeline.feed(&passing_logins(0, 0, 20))?;
-    pipeline.run_until_end("w", &[])?;
-    let Committed { metadata, .. } = committed(&pipeline)?;
+    let (pipeline, Committed { metadata, .. }) = twenty_delivered(&redis)?;
     pipeline.feed(&passing_logins(0, 20, 10))?;
     let former = former(&pipeline)?;
     let incarnation = incarnation(&metadata)?;
@@ -43,10 +40,7 @@ fn outputs_that_are_open_though_their_offsets_are_committed_are_delivered_again(
 #[test]
 fn offsets_that_are_open_though_their_outputs_are_seen_deliver_nothing_twice() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
-    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
-    pipeline.feed(&passing_logins(0, 0, 20))?;
-    pipeline.run_until_end("w", &[])?;
-    let before = committed(&pipeline)?;
+    let (pipeline, before) = twenty_delivered(&redis)?;
     pipeline.feed(&passing_logins(0, 20, 10))?;
     pipeline.run_until_end("w", &[])?;
     commit(&pipeline, &before)?;
@@ -66,10 +60,7 @@ fn offsets_that_are_open_though_their_outputs_are_seen_deliver_nothing_twice() -
 #[test]
 fn what_is_partly_delivered_stays_so_until_all_of_it_is_passed() -> Result<()> {
     let redis = Redis::start(redis::Options::new())?;
-    let pipeline = Pipeline::new(Kafka::shared(), &redis, 1)?;
-    pipeline.feed(&passing_logins(0, 0, 20))?;
-    pipeline.run_until_end("w", &[])?;
-    let Committed { metadata, .. } = committed(&pipeline)?;
+    let (pipeline, Committed { metadata, .. }) = twenty_delivered(&redis)?;
     pipeline.feed(&passing_logins(0, 20, 10))?;
     pipeline.run_until_end("w", &[])?;
     let mut marked: Value = serde_json::from_str(&metadata).context("the metadata is no JSON")?;
@@ -86,6 +77,15 @@ fn what_is_partly_delivered_stays_so_until_all_of_it_is_passed() -> Result<()> {
     let Committed { offset, metadata } = committed(&pipeline)?;
     assert!(offset == 35 && !metadata.contains("partly_delivered"), "{offset}: {metadata}");
     Ok(())
+}
+
+/// A pipeline of one partition whose first twenty logins are counted and delivered, and what is committed then.
+fn twenty_delivered(redis: &Redis) -> Result<(Pipeline<'_>, Committed)> {
+    let pipeline = Pipeline::new(Kafka::shared(), redis, 1)?;
+    pipeline.feed(&passing_logins(0, 0, 20))?;
+    pipeline.run_until_end("w", &[])?;
+    let committed = committed(&pipeline)?;
+    Ok((pipeline, committed))
 }
 
 /// A worker that is gone, as brokers see it.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::output_tail::{Reader, for_each, source_of};
 use super::{Away, Context, blocking};
@@ -138,7 +139,7 @@ fn has_open_offsets(context: &Context) -> Result<bool> {
 }
 
 fn is_timeout(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode::{OperationTimedOut, RequestTimedOut, UnstableOffsetCommit};
+    use RDKafkaErrorCode::{OperationTimedOut, RequestTimedOut, UnstableOffsetCommit};
     matches!(error.rdkafka_error_code(), Some(OperationTimedOut | RequestTimedOut | UnstableOffsetCommit))
 }
 
@@ -147,15 +148,15 @@ fn is_timeout(error: &KafkaError) -> bool {
 fn restarts(context: &Context, open: &[Open<'_>], has_open_offsets: bool) -> Result<Vec<Commit>> {
     let firsts = match first_sources(context, open) {
         Ok(firsts) => firsts,
-        Err(error) => {
-            let error = format!("{error:#}");
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
             tracing::warn!(
-                error,
+                %error,
                 "open transactions cannot be read, and are taken for undecided: grant this worker Read on the output and \
                  dead-letter topics"
             );
             return Ok(Vec::new());
         }
+        Err(error) => return Err(error.into()),
     };
     let impatient = Control::impatient(&context.spec, &context.name)?;
     let mut restarts = Vec::new();
@@ -201,7 +202,7 @@ fn first_progress(context: &Context, partition: i32) -> Result<KafkaProgress> {
 }
 
 /// The lowest source offset among records that are open, by incarnation and source partition.
-fn first_sources(context: &Context, open: &[Open<'_>]) -> Result<BTreeMap<(String, i32), i64>> {
+fn first_sources(context: &Context, open: &[Open<'_>]) -> Result<BTreeMap<(String, i32), i64>, KafkaError> {
     let mut firsts = BTreeMap::new();
     if open.is_empty() {
         return Ok(firsts);
