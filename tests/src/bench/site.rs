@@ -45,7 +45,8 @@ impl<'a> Site<'a> {
         eprintln!("lab: producing {count} logins of {users} users into {partitions} partitions …");
         let topic = self.kafka.create_topic(topic, partitions, &[])?;
         let (count, users) = (count.to_string(), users.to_string());
-        let options = self.generator(&topic).args(&["--rate", "0", "--count", &count, "--users", &users]);
+        let options =
+            self.generator(&topic, BATCHES).args(&["--rate", "0", "--count", &count, "--users", &users]);
         let finished = Worker::run_program(&self.plan.rollcall, options, PATIENCE)?;
         ensure!(finished.code == 0, "the generator failed:\n{}", finished.stderr);
         Ok(topic)
@@ -54,13 +55,15 @@ impl<'a> Site<'a> {
     /// Makes logins up for a topic, in the background.
     pub(super) fn feed(&self, topic: &str, rate: u32, duration: Duration) -> Result<Worker> {
         let (rate, duration) = (rate.to_string(), format!("{}s", duration.as_secs()));
-        let options = self.generator(topic).args(&["--rate", &rate, "--for", &duration]);
+        let options = self.generator(topic, "").args(&["--rate", &rate, "--for", &duration]);
         Worker::start_program(&self.plan.rollcall, options)
     }
 
-    fn generator(&self, topic: &str) -> WorkerOptions {
-        let config =
-            format!("kafka: {{brokers: [\"{}\"]}}\nsource: {{topic: {topic}}}\n", self.kafka.brokers());
+    fn generator(&self, topic: &str, properties: &str) -> WorkerOptions {
+        let config = format!(
+            "kafka: {{brokers: [\"{}\"], properties: {{{properties}}}}}\nsource: {{topic: {topic}}}\n",
+            self.kafka.brokers()
+        );
         WorkerOptions::command(&["generate"]).config(&config)
     }
 
@@ -143,4 +146,9 @@ pub(super) fn megabytes(bytes: u64) -> f64 {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A topic's records lie in batches of as many, whatever its partitions: what a batch costs is not to be taken for what a
+/// partition does.
+const BATCHES: &str = "linger.ms: \"1000\", batch.num.messages: \"200\"";
+
 const PATIENCE: Duration = Duration::from_mins(5);

@@ -59,9 +59,11 @@ pub fn producer(spec: &PipelineSpec, name: &str, transactional_id: &str) -> Clie
     overridden(config, spec)
 }
 
-/// Settings of a producer without transactions, for made-up logins and replays.
+/// Settings of a producer without transactions, for made-up logins.
 pub fn plain_producer(spec: &PipelineSpec, name: &str) -> ClientConfig {
-    overridden(common(spec, name), spec)
+    let mut config = common(spec, name);
+    config.set("linger.ms", "5").set("acks", "all").set("enable.idempotence", "true");
+    overridden(config, spec)
 }
 
 /// Settings of the client that asks for offsets and watermarks, and never joins the group.

@@ -27,8 +27,7 @@ pub(crate) fn run(runtime: &Runtime, arguments: GenerateArguments) -> Result<(),
     runtime.block_on(async move {
         let control = Control::new(&spec, "rollcall-generate").map_err(Failure::runtime)?;
         ensure_topic(&control, &spec.source.topic, arguments.partitions).await?;
-        let mut config = client::plain_producer(&spec, "rollcall-generate");
-        config.set("linger.ms", "5").set("acks", "all").set("enable.idempotence", "true");
+        let config = client::plain_producer(&spec, "rollcall-generate");
         let producer: BaseProducer = config.create().context("failed to make a producer")?;
         let mut signals = Signals::listen()?;
         let topic = spec.source.topic.clone();
