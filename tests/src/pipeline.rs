@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::kafka::{Committed, Isolation, Kafka, PlainProducer, Record, StoredRecord, unique};
+use crate::kafka::{
+    self, Committed, Isolation, Kafka, Listener, PlainProducer, Record, Resource, StoredRecord, unique,
+};
 use crate::oracle::corpus::Corpus;
 use crate::oracle::{
     Settings, Sinks, SourceRecord, Truth, audit_output, compare_document, compare_keys, incarnations,
@@ -53,6 +55,28 @@ impl<'a> Pipeline<'a> {
         kafka.create_topic(&pipeline.source, partitions, &[any_time])?;
         kafka.create_topic(&pipeline.output, partitions, &[])?;
         kafka.create_topic(&pipeline.dead_letters, partitions, &[])?;
+        Ok(pipeline)
+    }
+
+    /// Kafka that lets nobody do what he was not allowed to, for [`Self::with_rights`].
+    pub fn guarded_kafka() -> Result<Kafka> {
+        let (user, password) = USER;
+        Kafka::start(kafka::Options::new().scram_user(user, password).access_control())
+    }
+
+    /// A pipeline whose worker `w` has the rights that every worker needs, and no others.
+    pub fn with_rights(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
+        let mut pipeline = Self::new(kafka, redis, partitions)?;
+        let (brokers, (user, password)) = (kafka.brokers_of(Listener::SaslPlaintext)?, USER);
+        pipeline.connection = format!(
+            "brokers: [\"{brokers}\"], sasl: {{mechanism: SCRAM-SHA-256, username: {user}, password: {password}}}"
+        );
+        let transactional_id = format!("{}/w", pipeline.settings.pipeline);
+        kafka.allow(user, &["Read"], Resource::Topic(&pipeline.source))?;
+        kafka.allow(user, &["Write"], Resource::Topic(&pipeline.output))?;
+        kafka.allow(user, &["Write"], Resource::Topic(&pipeline.dead_letters))?;
+        kafka.allow(user, &["Read"], Resource::Group(&pipeline.group()))?;
+        kafka.allow(user, &["Write", "Describe"], Resource::TransactionalId(&transactional_id))?;
         Ok(pipeline)
     }
 
@@ -173,6 +197,16 @@ impl<'a> Pipeline<'a> {
     /// The consumer group.
     pub fn group(&self) -> String {
         format!("rollcall.{}", self.settings.pipeline)
+    }
+
+    /// Asks a worker to end, which it does well, and everything is there once and in order.
+    pub fn is_whole(&self, worker: &mut Worker) -> Result<()> {
+        worker.terminate()?;
+        let code = worker.wait_exit(DEADLINE)?;
+        ensure!(code == 0, "exit code {code}:\n{}", worker.stderr());
+        let differences = self.differences()?;
+        ensure!(differences.is_empty(), "{differences:#?}\n{}", worker.stderr());
+        Ok(())
     }
 
     /// Everything that differs from the oracle: both topics, the document and all public keys.
@@ -305,5 +339,7 @@ fn source_record(stored: StoredRecord) -> SourceRecord {
         headers: stored.headers,
     }
 }
+
+const USER: (&str, &str) = ("worker", "w");
 
 const DEADLINE: Duration = Duration::from_mins(2);

@@ -79,6 +79,24 @@ fn what_is_partly_delivered_stays_so_until_all_of_it_is_passed() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn without_the_right_to_read_them_outputs_that_are_open_are_delivered_again_once_they_are_over() -> Result<()>
+{
+    let kafka = Pipeline::guarded_kafka()?;
+    let redis = Redis::start(redis::Options::new())?;
+    let pipeline = Pipeline::with_rights(&kafka, &redis, 1)?;
+    pipeline.feed(&passing_logins(0, 0, 20))?;
+    let former = kafka.client().transactional_producer(&format!("{}/former", pipeline.settings.pipeline))?;
+    former.begin()?;
+    former.produce(&pipeline.output, &[Record::new("{}").partition(0)])?;
+    let mut worker = pipeline.worker("w", &[])?;
+    let line = worker.wait_for_line("open transactions cannot be read", DEADLINE)?;
+    assert!(line.contains("grant this worker Read on the output and dead-letter topics"), "{line}");
+    worker.wait_for_line("what was left open is ended", DEADLINE)?;
+    former.abort()?;
+    is_whole(&pipeline, &mut worker)
+}
+
 /// A pipeline of one partition whose first twenty logins are counted and delivered, and what is committed then.
 fn twenty_delivered(redis: &Redis) -> Result<(Pipeline<'_>, Committed)> {
     let pipeline = Pipeline::new(Kafka::shared(), redis, 1)?;
@@ -110,10 +128,7 @@ fn incarnation(metadata: &str) -> Result<String> {
 /// Everything is counted, delivered once, and in order.
 fn is_whole(pipeline: &Pipeline<'_>, worker: &mut Worker) -> Result<()> {
     pipeline.wait_until_published().with_context(|| worker.stderr())?;
-    worker.terminate()?;
-    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
-    assert_eq!(pipeline.differences()?, Vec::<String>::new(), "{}", worker.stderr());
-    Ok(())
+    pipeline.is_whole(worker)
 }
 
 const DEADLINE: Duration = Duration::from_mins(1);

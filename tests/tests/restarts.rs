@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lab::kafka::{self, Committed, Isolation, Kafka, Listener, Record, Resource};
+use lab::kafka::{Committed, Isolation, Kafka, Record, Resource};
 use lab::oracle::corpus::{passing_logins, recent_records};
 use lab::oracle::{
     Sinks, SourceRecord, audit_output, compare_document, document, incarnations, named_source,
@@ -45,19 +45,9 @@ fn without_its_offsets_the_group_goes_on_from_redis_and_the_outputs_tail() -> Re
 
 #[test]
 fn without_its_offsets_and_the_right_to_read_the_output_it_halts_and_names_the_right() -> Result<()> {
-    let kafka = Kafka::start(kafka::Options::new().scram_user("worker", "w").access_control())?;
+    let kafka = Pipeline::guarded_kafka()?;
     let redis = Redis::start(redis::Options::new())?;
-    let mut pipeline = Pipeline::new(&kafka, &redis, 1)?;
-    pipeline.connection = format!(
-        "brokers: [\"{}\"], sasl: {{mechanism: SCRAM-SHA-256, username: worker, password: w}}",
-        kafka.brokers_of(Listener::SaslPlaintext)?
-    );
-    let transactional_id = format!("{}/w", pipeline.settings.pipeline);
-    kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.source))?;
-    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.output))?;
-    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.dead_letters))?;
-    kafka.allow("worker", &["Read"], Resource::Group(&pipeline.group()))?;
-    kafka.allow("worker", &["Write", "Describe"], Resource::TransactionalId(&transactional_id))?;
+    let pipeline = Pipeline::with_rights(&kafka, &redis, 1)?;
     pipeline.feed(&recent_records(1, 1, 200))?;
     pipeline.run_until_end("w", &[])?;
     kafka.delete_group(&pipeline.group())?;
@@ -69,7 +59,7 @@ fn without_its_offsets_and_the_right_to_read_the_output_it_halts_and_names_the_r
     kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.output))?;
     kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.dead_letters))?;
     pipeline.wait_until_published().with_context(|| worker.stderr())?;
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 #[test]
@@ -126,7 +116,7 @@ fn a_redis_that_is_rolled_back_or_emptied_while_nothing_flows_is_right_within_th
     redis.command::<String>(&["FLUSHALL"])?;
     pipeline.wait_until_published()?;
     assert!(lost_at.elapsed() < Duration::from_secs(30), "emptied: {:?}", lost_at.elapsed());
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 #[test]
@@ -226,7 +216,7 @@ fn a_source_of_transactions_is_read_to_its_very_end() -> Result<()> {
         Ok(())
     })?;
     assert_eq!(published.pointer("/logins/total"), Some(&json!(120)));
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 /// The document and what was delivered under its incarnations, compared with the source as it is now.
@@ -263,14 +253,6 @@ fn repair(pipeline: &Pipeline<'_>, arguments: &[&str]) -> Result<String> {
 fn until_end(pipeline: &Pipeline<'_>) -> Result<Finished> {
     let options = WorkerOptions::new(&pipeline.config()).args(&["--name", "w", "--log-format", "text"]);
     Worker::run(options.args(&["--until-end"]), DEADLINE)
-}
-
-/// The same process still runs, and everything is there once.
-fn is_whole(pipeline: &Pipeline<'_>, worker: &mut Worker) -> Result<()> {
-    worker.terminate()?;
-    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
-    assert_eq!(pipeline.differences()?, Vec::<String>::new());
-    Ok(())
 }
 
 /// Logins that all pass the filter, for both partitions.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::kafka::{self, Kafka, Listener, Resource};
+use lab::kafka::{Kafka, Resource};
 use lab::oracle::SourceRecord;
 use lab::oracle::corpus::recent_records;
 use lab::pipeline::Pipeline;
@@ -14,17 +14,9 @@ use lab::worker::Worker;
 
 #[test]
 fn a_right_that_is_taken_away_is_named_and_waited_for() -> Result<()> {
-    let kafka = Kafka::start(kafka::Options::new().scram_user("worker", "w").access_control())?;
+    let kafka = Pipeline::guarded_kafka()?;
     let redis = Redis::start(redis::Options::new())?;
-    let mut pipeline = Pipeline::new(&kafka, &redis, 2)?;
-    pipeline.connection = as_worker(&kafka)?;
-    let group = format!("rollcall.{}", pipeline.settings.pipeline);
-    let transactional_id = format!("{}/w", pipeline.settings.pipeline);
-    kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.source))?;
-    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.output))?;
-    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.dead_letters))?;
-    kafka.allow("worker", &["Read"], Resource::Group(&group))?;
-    kafka.allow("worker", &["Write", "Describe"], Resource::TransactionalId(&transactional_id))?;
+    let pipeline = Pipeline::with_rights(&kafka, &redis, 2)?;
     let mut worker = flowing(&pipeline)?;
     let rights = [
         ("waiting for", &pipeline.output, "Write"),
@@ -38,7 +30,7 @@ fn a_right_that_is_taken_away_is_named_and_waited_for() -> Result<()> {
         kafka.allow("worker", &[operation], Resource::Topic(topic))?;
         pipeline.wait_until_published()?;
     }
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 #[test]
@@ -89,17 +81,14 @@ fn a_redis_that_was_rolled_back_while_records_flow_is_right_again() -> Result<()
     let pipeline = Pipeline::adopt(Kafka::shared(), &redis, settings, 2);
     pipeline.feed(&logins(4))?;
     pipeline.wait_until_published()?;
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 #[test]
 fn a_topic_that_must_not_be_created_is_named_with_the_command_that_creates_it() -> Result<()> {
-    let kafka = Kafka::start(kafka::Options::new().scram_user("worker", "w").access_control())?;
+    let kafka = Pipeline::guarded_kafka()?;
     let redis = Redis::start(redis::Options::new())?;
-    let mut pipeline = Pipeline::new(&kafka, &redis, 2)?;
-    pipeline.connection = as_worker(&kafka)?;
-    kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.source))?;
-    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.output))?;
+    let pipeline = Pipeline::with_rights(&kafka, &redis, 2)?;
     kafka.delete_topic(&pipeline.output)?;
     let mut worker = pipeline.worker("w", &["--until-end"])?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 1, "{}", worker.stderr());
@@ -124,7 +113,7 @@ fn redis_refuses(
     assert!(line.contains(word), "{word} in {line}");
     mend_it(&redis)?;
     pipeline.wait_until_published()?;
-    is_whole(&pipeline, &mut worker)
+    pipeline.is_whole(&mut worker)
 }
 
 /// A worker that has published something and goes on.
@@ -133,20 +122,6 @@ fn flowing(pipeline: &Pipeline<'_>) -> Result<Worker> {
     let worker = pipeline.worker("w", &[])?;
     pipeline.wait_until_published()?;
     Ok(worker)
-}
-
-/// The connection of a user with no rights but those that are given.
-fn as_worker(kafka: &Kafka) -> Result<String> {
-    let brokers = kafka.brokers_of(Listener::SaslPlaintext)?;
-    Ok(format!("brokers: [\"{brokers}\"], sasl: {{mechanism: SCRAM-SHA-256, username: worker, password: w}}"))
-}
-
-/// The same process still runs, and everything is there once.
-fn is_whole(pipeline: &Pipeline<'_>, worker: &mut Worker) -> Result<()> {
-    worker.terminate()?;
-    assert_eq!(worker.wait_exit(DEADLINE)?, 0, "{}", worker.stderr());
-    assert_eq!(pipeline.differences()?, Vec::<String>::new());
-    Ok(())
 }
 
 fn logins(seed: u64) -> Vec<SourceRecord> {
