@@ -58,19 +58,25 @@ impl<'a> Pipeline<'a> {
         Ok(pipeline)
     }
 
-    /// Kafka that lets nobody do what he was not allowed to, for [`Self::with_rights`].
+    /// Kafka that lets nobody do what he was not allowed to, for [`Self::guarded`].
     pub fn guarded_kafka() -> Result<Kafka> {
         let (user, password) = USER;
         Kafka::start(kafka::Options::new().scram_user(user, password).access_control())
     }
 
-    /// A pipeline whose worker `w` has the rights that every worker needs, and no others.
-    pub fn with_rights(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
+    /// A pipeline whose workers log in as the user `worker`, who has no rights yet.
+    pub fn guarded(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
         let mut pipeline = Self::new(kafka, redis, partitions)?;
         let (brokers, (user, password)) = (kafka.brokers_of(Listener::SaslPlaintext)?, USER);
         pipeline.connection = format!(
             "brokers: [\"{brokers}\"], sasl: {{mechanism: SCRAM-SHA-256, username: {user}, password: {password}}}"
         );
+        Ok(pipeline)
+    }
+
+    /// The same with the rights that every worker needs, for a worker `w`.
+    pub fn with_rights(kafka: &'a Kafka, redis: &'a Redis, partitions: i32) -> Result<Self> {
+        let (pipeline, (user, _)) = (Self::guarded(kafka, redis, partitions)?, USER);
         let transactional_id = format!("{}/w", pipeline.settings.pipeline);
         kafka.allow(user, &["Read"], Resource::Topic(&pipeline.source))?;
         kafka.allow(user, &["Write"], Resource::Topic(&pipeline.output))?;
@@ -202,7 +208,7 @@ impl<'a> Pipeline<'a> {
     /// Asks a worker to end, which it does well, and everything is there once and in order.
     pub fn is_whole(&self, worker: &mut Worker) -> Result<()> {
         worker.terminate()?;
-        let code = worker.wait_exit(DEADLINE)?;
+        let code = worker.wait_exit(END_DEADLINE)?;
         ensure!(code == 0, "exit code {code}:\n{}", worker.stderr());
         let differences = self.differences()?;
         ensure!(differences.is_empty(), "{differences:#?}\n{}", worker.stderr());
@@ -343,3 +349,5 @@ fn source_record(stored: StoredRecord) -> SourceRecord {
 const USER: (&str, &str) = ("worker", "w");
 
 const DEADLINE: Duration = Duration::from_mins(2);
+
+const END_DEADLINE: Duration = Duration::from_mins(1);

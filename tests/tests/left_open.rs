@@ -19,7 +19,7 @@ fn outputs_that_are_open_though_their_offsets_are_committed_are_delivered_again(
     let redis = Redis::start(redis::Options::new())?;
     let (pipeline, Committed { metadata, .. }) = twenty_delivered(&redis)?;
     pipeline.feed(&passing_logins(0, 20, 10))?;
-    let former = former(&pipeline)?;
+    let former = former(Kafka::shared(), &pipeline)?;
     let incarnation = incarnation(&metadata)?;
     let output = |offset: i64| {
         let source = format!("{incarnation}:0:{offset}");
@@ -44,7 +44,7 @@ fn offsets_that_are_open_though_their_outputs_are_seen_deliver_nothing_twice() -
     pipeline.feed(&passing_logins(0, 20, 10))?;
     pipeline.run_until_end("w", &[])?;
     commit(&pipeline, &before)?;
-    let former = former(&pipeline)?;
+    let former = former(Kafka::shared(), &pipeline)?;
     former.begin()?;
     former.send_offset(&pipeline.group(), &pipeline.source, 0, 30)?;
     pipeline.feed(&passing_logins(0, 30, 10))?;
@@ -86,7 +86,7 @@ fn without_the_right_to_read_them_outputs_that_are_open_are_delivered_again_once
     let redis = Redis::start(redis::Options::new())?;
     let pipeline = Pipeline::with_rights(&kafka, &redis, 1)?;
     pipeline.feed(&passing_logins(0, 0, 20))?;
-    let former = kafka.client().transactional_producer(&format!("{}/former", pipeline.settings.pipeline))?;
+    let former = former(&kafka, &pipeline)?;
     former.begin()?;
     former.produce(&pipeline.output, &[Record::new("{}").partition(0)])?;
     let mut worker = pipeline.worker("w", &[])?;
@@ -107,8 +107,8 @@ fn twenty_delivered(redis: &Redis) -> Result<(Pipeline<'_>, Committed)> {
 }
 
 /// A worker that is gone, as brokers see it.
-fn former(pipeline: &Pipeline<'_>) -> Result<TransactionalProducer> {
-    Kafka::shared().client().transactional_producer(&format!("{}/former", pipeline.settings.pipeline))
+fn former(kafka: &Kafka, pipeline: &Pipeline<'_>) -> Result<TransactionalProducer> {
+    kafka.client().transactional_producer(&format!("{}/former", pipeline.settings.pipeline))
 }
 
 fn committed(pipeline: &Pipeline<'_>) -> Result<Committed> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use lab::components::openmetrics;
 use lab::http;
 use lab::jaeger::Jaeger;
-use lab::kafka::{self, Kafka, Listener, Record, Resource};
+use lab::kafka::{Kafka, Record, Resource};
 use lab::oracle::corpus::recent_records;
 use lab::pipeline::Pipeline;
 use lab::redis::{self, Redis};
@@ -88,13 +88,9 @@ fn readiness_names_what_is_away_and_the_log_filter_changes_at_run_time() -> Resu
 /// The outputs are refused, so that records wait while everything else goes on.
 #[test]
 fn lag_in_seconds_is_the_age_of_the_oldest_record_that_waits() -> Result<()> {
-    let kafka = Kafka::start(kafka::Options::new().scram_user("worker", "w").access_control())?;
+    let kafka = Pipeline::guarded_kafka()?;
     let redis = Redis::start(redis::Options::new())?;
-    let mut pipeline = Pipeline::new(&kafka, &redis, 2)?;
-    pipeline.connection = format!(
-        "brokers: [\"{}\"], sasl: {{mechanism: SCRAM-SHA-256, username: worker, password: w}}",
-        kafka.brokers_of(Listener::SaslPlaintext)?
-    );
+    let pipeline = Pipeline::guarded(&kafka, &redis, 2)?;
     let group = format!("rollcall.{}", pipeline.settings.pipeline);
     kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.source))?;
     kafka.allow("worker", &["Describe"], Resource::Topic(&pipeline.output))?;

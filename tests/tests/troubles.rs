@@ -88,7 +88,9 @@ fn a_redis_that_was_rolled_back_while_records_flow_is_right_again() -> Result<()
 fn a_topic_that_must_not_be_created_is_named_with_the_command_that_creates_it() -> Result<()> {
     let kafka = Pipeline::guarded_kafka()?;
     let redis = Redis::start(redis::Options::new())?;
-    let pipeline = Pipeline::with_rights(&kafka, &redis, 2)?;
+    let pipeline = Pipeline::guarded(&kafka, &redis, 2)?;
+    kafka.allow("worker", &["Read"], Resource::Topic(&pipeline.source))?;
+    kafka.allow("worker", &["Write"], Resource::Topic(&pipeline.output))?;
     kafka.delete_topic(&pipeline.output)?;
     let mut worker = pipeline.worker("w", &["--until-end"])?;
     assert_eq!(worker.wait_exit(DEADLINE)?, 1, "{}", worker.stderr());
